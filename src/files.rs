@@ -1,0 +1,81 @@
+//! Writing files so that a killed program leaves either the old one or the new one, never half of one.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// Writes `bytes` beside `path`, flushes them to the disk and renames the file into place.
+///
+/// # Errors
+/// Whatever the system says; `path` itself is untouched then.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let partial = partial_name(path)?;
+    let outcome = write_and_sync(&partial, bytes).and_then(|()| std::fs::rename(&partial, path));
+    if outcome.is_err() {
+        // The partial file is worthless, and the first error is the one to report.
+        let _ = std::fs::remove_file(&partial);
+    }
+    outcome
+}
+
+/// Finds out whether `path` can be written, before any long work: creates and removes the file that
+/// [`write_atomically`] would use.
+///
+/// # Errors
+/// Whatever the system says.
+pub fn check_writable(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::IsADirectory, "is a directory, expected a file name"));
+    }
+    let partial = partial_name(path)?;
+    File::create(&partial)?;
+    std::fs::remove_file(&partial)
+}
+
+fn partial_name(path: &Path) -> io::Result<PathBuf> {
+    let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not a file name"))?;
+    let mut name = name.to_owned();
+    name.push(".partial");
+    Ok(path.with_file_name(name))
+}
+
+fn write_and_sync(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Lower-case hexadecimal digits.
+#[must_use]
+pub fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole_and_nothing_is_left_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.txt");
+        write_atomically(&path, b"one").unwrap();
+        check_writable(&path).unwrap();
+        write_atomically(&path, b"two").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"two");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_folder_that_does_not_exist_is_an_error_before_any_work() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(check_writable(&folder.path().join("absent/a.txt")).is_err());
+        assert!(check_writable(folder.path()).is_err());
+        assert!(write_atomically(Path::new("/"), b"").is_err());
+    }
+
+    #[test]
+    fn bytes_print_as_two_digits_each() {
+        assert_eq!(hexadecimal(&[0, 15, 255]), "000fff");
+    }
+}
