@@ -1,0 +1,363 @@
+//! The narrow interface between networks and arithmetic: product, bias and activation, forwards and backwards.
+//!
+//! Every function takes and returns row-major batches `[rows, width]`. On the CPU the elementwise part runs in one
+//! pass over memory; on any other device it is plain candle. Nothing outside this file and [`super::adam`] looks
+//! inside a tensor's storage, so faster kernels replace these functions and nothing else.
+
+use candle_core::{bail, CpuStorage, DType, Device, InplaceOp2, Layout, Result, Storage, Tensor};
+use num_traits::Float;
+
+use super::activation::{constant, Activation};
+
+/// φ(x Wᵀ + b). `input`: `[rows, in]`; `weight`: `[out, in]`; `bias`: `[out]`. Returns `[rows, out]`.
+pub(crate) fn dense(input: &Tensor, weight: &Tensor, bias: &Tensor, activation: Activation) -> Result<Tensor> {
+    let output = input.matmul(&weight.t()?)?;
+    if is_cpu(&output) {
+        output.inplace_op2(bias, &OnCpu(&AddBiasAndActivate { activation }))?;
+        return Ok(output);
+    }
+    activate(&output.broadcast_add(bias)?, activation)
+}
+
+/// The tangent of [`dense`]: (dx Wᵀ) ∘ φ′. `output` is what [`dense`] returned, `[rows, out]`. Returns `[rows, out]`.
+pub(crate) fn dense_tangent(
+    tangent: &Tensor,
+    weight: &Tensor,
+    output: &Tensor,
+    activation: Activation,
+) -> Result<Tensor> {
+    times_slope(tangent.matmul(&weight.t()?)?, output, activation)
+}
+
+/// `gradient` ∘ φ′, with φ′ taken at `output`; both `[rows, width]`. `gradient` must share its memory with nobody.
+pub(crate) fn times_slope(gradient: Tensor, output: &Tensor, activation: Activation) -> Result<Tensor> {
+    if activation == Activation::Identity {
+        return Ok(gradient);
+    }
+    if is_cpu(&gradient) {
+        let output = output.contiguous()?;
+        gradient.inplace_op2(&output, &OnCpu(&MultiplyBySlope { activation }))?;
+        return Ok(gradient);
+    }
+    gradient.mul(&slope(output, activation)?)
+}
+
+/// The gradient with respect to the input of a product: `gradient` W. `[rows, out]` → `[rows, in]`.
+pub(crate) fn input_gradient(gradient: &Tensor, weight: &Tensor) -> Result<Tensor> {
+    gradient.matmul(weight)
+}
+
+/// The gradients with respect to weight and bias: (`gradient`ᵀ x, column sums). Returns (`[out, in]`, `[out]`).
+pub(crate) fn parameter_gradients(gradient: &Tensor, input: &Tensor) -> Result<(Tensor, Tensor)> {
+    let rows = gradient.dim(0)?;
+    let ones = Tensor::ones((1, rows), gradient.dtype(), gradient.device())?;
+    Ok((gradient.t()?.matmul(input)?, ones.matmul(gradient)?.squeeze(0)?))
+}
+
+/// The L2 distance of every row of `points` `[rows, width]` from its reference. `reference` is `[n, width]` with n
+/// dividing rows: consecutive blocks of rows/n rows share one. Accumulated in double precision on the CPU.
+pub(crate) fn row_distances(points: &Tensor, reference: &Tensor) -> Result<Vec<f64>> {
+    if is_cpu(points) {
+        return on_cpu(points, reference, RowDistances { width: points.dim(1)? });
+    }
+    let difference = blocks(points, reference)?;
+    difference.sqr()?.sum(2)?.sqrt()?.flatten_all()?.to_dtype(DType::F64)?.to_vec1::<f64>()
+}
+
+/// Row i of the result is `scales[i]` · (points_i − reference_i), with references as in [`row_distances`].
+pub(crate) fn scaled_differences(points: &Tensor, reference: &Tensor, scales: &[f64]) -> Result<Tensor> {
+    if is_cpu(points) {
+        return on_cpu(points, reference, ScaledDifferences { scales, shape: points.dims2()? });
+    }
+    let (rows, width) = points.dims2()?;
+    let groups = reference.dim(0)?;
+    let scales = Tensor::from_slice(scales, (groups, rows / groups, 1), points.device())?.to_dtype(points.dtype())?;
+    blocks(points, reference)?.broadcast_mul(&scales)?.reshape((rows, width))
+}
+
+/// Bernoulli negative log-likelihood −Σ log p(x | logits), in nats, and its gradient with respect to the logits
+/// `[rows, width]`. Stable for any finite logit: log p = x·l − max(l, 0) − log(1 + exp −|l|).
+pub(crate) fn bernoulli_loss(logits: &Tensor, targets: &Tensor) -> Result<(f64, Tensor)> {
+    if is_cpu(logits) {
+        return on_cpu(logits, targets, BernoulliLoss { shape: logits.dims2()? });
+    }
+    let softplus = activate(logits, Activation::Softplus)?;
+    let loss = softplus.sub(&logits.mul(targets)?)?.to_dtype(DType::F64)?.sum_all()?.to_scalar::<f64>()?;
+    Ok((loss, activate(logits, Activation::Sigmoid)?.sub(targets)?))
+}
+
+/// Half the squared distance Σ ½(output − target)² / `variance`, in nats, and its gradient `[rows, width]`.
+pub(crate) fn gaussian_loss(output: &Tensor, targets: &Tensor, variance: f64) -> Result<(f64, Tensor)> {
+    if is_cpu(output) {
+        return on_cpu(output, targets, GaussianLoss { variance, shape: output.dims2()? });
+    }
+    let difference = output.sub(targets)?;
+    let sum_of_squares = difference.sqr()?.to_dtype(DType::F64)?.sum_all()?.to_scalar::<f64>()?;
+    Ok((0.5 * sum_of_squares / variance, (difference / variance)?))
+}
+
+/// φ applied with candle's own operations.
+pub(crate) fn activate(a: &Tensor, activation: Activation) -> Result<Tensor> {
+    match activation {
+        Activation::Identity => Ok(a.clone()),
+        Activation::Relu => a.relu(),
+        Activation::LeakyRelu { slope } => candle_nn::ops::leaky_relu(a, slope),
+        Activation::Elu => a.elu(1.0),
+        Activation::Softplus => a.relu()?.add(&((a.abs()?.neg()?.exp()? + 1.0)?.log()?)),
+        Activation::Tanh => a.tanh(),
+        Activation::Sigmoid => candle_nn::ops::sigmoid(a),
+    }
+}
+
+/// φ′ at the output h with candle's own operations.
+pub(crate) fn slope(h: &Tensor, activation: Activation) -> Result<Tensor> {
+    let positive = h.gt(0.0)?.to_dtype(h.dtype())?;
+    match activation {
+        Activation::Identity => h.ones_like(),
+        Activation::Relu => Ok(positive),
+        Activation::LeakyRelu { slope } => positive.affine(1.0 - slope, slope),
+        Activation::Elu => h.minimum(0.0)? + 1.0,
+        Activation::Softplus => h.neg()?.exp()?.affine(-1.0, 1.0),
+        Activation::Tanh => h.sqr()?.affine(-1.0, 1.0),
+        Activation::Sigmoid => h.mul(&h.affine(-1.0, 1.0)?),
+    }
+}
+
+/// points − reference as `[n, rows/n, width]`.
+fn blocks(points: &Tensor, reference: &Tensor) -> Result<Tensor> {
+    let (rows, width) = points.dims2()?;
+    let groups = reference.dim(0)?;
+    points.reshape((groups, rows / groups, width))?.broadcast_sub(&reference.unsqueeze(1)?)
+}
+
+pub(crate) fn is_cpu(tensor: &Tensor) -> bool {
+    matches!(tensor.device(), Device::Cpu)
+}
+
+/// An elementwise update of one slice from another.
+pub(crate) trait Update {
+    /// Shown in error messages.
+    const NAME: &'static str;
+    /// Updates `target` in place.
+    fn update<T: Float>(&self, target: &mut [T], source: &[T]);
+}
+
+/// Runs an [`Update`] in place on contiguous CPU tensors of equal type.
+pub(crate) struct OnCpu<'a, U>(pub(crate) &'a U);
+
+impl<U: Update> InplaceOp2 for OnCpu<'_, U> {
+    fn name(&self) -> &'static str {
+        U::NAME
+    }
+
+    fn cpu_fwd(
+        &self,
+        target: &mut CpuStorage,
+        target_layout: &Layout,
+        source: &CpuStorage,
+        source_layout: &Layout,
+    ) -> Result<()> {
+        let ((t0, t1), (s0, s1)) = (contiguous(target_layout)?, contiguous(source_layout)?);
+        match (target, source) {
+            (CpuStorage::F32(target), CpuStorage::F32(source)) => self.0.update(&mut target[t0..t1], &source[s0..s1]),
+            (CpuStorage::F64(target), CpuStorage::F64(source)) => self.0.update(&mut target[t0..t1], &source[s0..s1]),
+            _ => bail!("{} expects two f32 or two f64 tensors", U::NAME),
+        }
+        Ok(())
+    }
+}
+
+fn contiguous(layout: &Layout) -> Result<(usize, usize)> {
+    match layout.contiguous_offsets() {
+        Some(range) => Ok(range),
+        None => bail!("expected a contiguous tensor, found strides {:?}", layout.stride()),
+    }
+}
+
+struct AddBiasAndActivate {
+    activation: Activation,
+}
+
+impl Update for AddBiasAndActivate {
+    const NAME: &'static str = "bias and activation";
+    fn update<T: Float>(&self, target: &mut [T], bias: &[T]) {
+        /// The activation is matched once, outside the loops.
+        fn rows<T: Float>(target: &mut [T], bias: &[T], activation: impl Fn(T) -> T) {
+            for row in target.chunks_exact_mut(bias.len()) {
+                for (value, &bias) in row.iter_mut().zip(bias) {
+                    *value = activation(*value + bias);
+                }
+            }
+        }
+        match self.activation {
+            Activation::Identity => rows(target, bias, |a| a),
+            Activation::Relu => rows(target, bias, |a| Activation::Relu.value(a)),
+            Activation::Sigmoid => rows(target, bias, |a| Activation::Sigmoid.value(a)),
+            other => rows(target, bias, |a| other.value(a)),
+        }
+    }
+}
+
+struct MultiplyBySlope {
+    activation: Activation,
+}
+
+impl Update for MultiplyBySlope {
+    const NAME: &'static str = "multiplication by the slope";
+    fn update<T: Float>(&self, target: &mut [T], output: &[T]) {
+        fn all<T: Float>(target: &mut [T], output: &[T], slope: impl Fn(T) -> T) {
+            for (value, &h) in target.iter_mut().zip(output) {
+                *value = *value * slope(h);
+            }
+        }
+        match self.activation {
+            Activation::Relu => all(target, output, |h| Activation::Relu.slope_at_output(h)),
+            Activation::Sigmoid => all(target, output, |h| Activation::Sigmoid.slope_at_output(h)),
+            other => all(target, output, |h| other.slope_at_output(h)),
+        }
+    }
+}
+
+/// Something computed from two contiguous CPU slices of the same type.
+trait Combine {
+    type Output;
+    fn combine<T: Real>(self, points: &[T], other: &[T]) -> Result<Self::Output>;
+}
+
+/// The element types of a network.
+pub(crate) trait Real: Float + candle_core::WithDType {
+    /// Exact for f32 and f64.
+    fn widen(self) -> f64;
+}
+
+impl Real for f32 {
+    fn widen(self) -> f64 {
+        f64::from(self)
+    }
+}
+
+impl Real for f64 {
+    fn widen(self) -> f64 {
+        self
+    }
+}
+
+fn on_cpu<C: Combine>(points: &Tensor, other: &Tensor, combine: C) -> Result<C::Output> {
+    let (points, other) = (points.contiguous()?, other.contiguous()?);
+    let (points_storage, points_layout) = points.storage_and_layout();
+    let (other_storage, other_layout) = other.storage_and_layout();
+    let ((p0, p1), (o0, o1)) = (contiguous(points_layout)?, contiguous(other_layout)?);
+    match (&*points_storage, &*other_storage) {
+        (Storage::Cpu(CpuStorage::F32(points)), Storage::Cpu(CpuStorage::F32(other))) => {
+            combine.combine(&points[p0..p1], &other[o0..o1])
+        }
+        (Storage::Cpu(CpuStorage::F64(points)), Storage::Cpu(CpuStorage::F64(other))) => {
+            combine.combine(&points[p0..p1], &other[o0..o1])
+        }
+        _ => bail!("expected two f32 or two f64 tensors on the CPU"),
+    }
+}
+
+/// Every row of `points` with its reference; consecutive blocks of rows share one.
+fn rows_with_reference<'a, T>(
+    points: &'a [T],
+    reference: &'a [T],
+    width: usize,
+) -> impl Iterator<Item = (&'a [T], &'a [T])> {
+    let rows_per_reference = (points.len() / reference.len().max(1)).max(1);
+    points.chunks_exact(width).enumerate().map(move |(i, row)| {
+        let start = i / rows_per_reference * width;
+        (row, &reference[start..start + width])
+    })
+}
+
+struct RowDistances {
+    width: usize,
+}
+
+impl Combine for RowDistances {
+    type Output = Vec<f64>;
+    fn combine<T: Real>(self, points: &[T], reference: &[T]) -> Result<Vec<f64>> {
+        Ok(rows_with_reference(points, reference, self.width)
+            .map(|(row, reference)| distance(row, reference))
+            .collect())
+    }
+}
+
+/// Lanes summed apart, so that the sum vectorises in an order that never changes.
+const LANES: usize = 8;
+
+fn distance<T: Real>(a: &[T], b: &[T]) -> f64 {
+    let mut sums = [0.0_f64; LANES];
+    let (a_blocks, b_blocks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+    let tail: f64 =
+        a_blocks.remainder().iter().zip(b_blocks.remainder()).map(|(&a, &b)| square_of_difference(a, b)).sum();
+    for (a, b) in a_blocks.zip(b_blocks) {
+        for lane in 0..LANES {
+            sums[lane] += square_of_difference(a[lane], b[lane]);
+        }
+    }
+    (sums.iter().sum::<f64>() + tail).sqrt()
+}
+
+fn square_of_difference<T: Real>(a: T, b: T) -> f64 {
+    let difference = a.widen() - b.widen();
+    difference * difference
+}
+
+struct ScaledDifferences<'a> {
+    scales: &'a [f64],
+    shape: (usize, usize),
+}
+
+impl Combine for ScaledDifferences<'_> {
+    type Output = Tensor;
+    fn combine<T: Real>(self, points: &[T], reference: &[T]) -> Result<Tensor> {
+        let mut scaled = Vec::with_capacity(points.len());
+        for ((row, reference), &scale) in rows_with_reference(points, reference, self.shape.1).zip(self.scales) {
+            let scale = constant::<T>(scale);
+            scaled.extend(row.iter().zip(reference).map(|(&a, &b)| scale * (a - b)));
+        }
+        Tensor::from_vec(scaled, self.shape, &Device::Cpu)
+    }
+}
+
+struct BernoulliLoss {
+    shape: (usize, usize),
+}
+
+impl Combine for BernoulliLoss {
+    type Output = (f64, Tensor);
+    fn combine<T: Real>(self, logits: &[T], targets: &[T]) -> Result<(f64, Tensor)> {
+        let (zero, one) = (T::zero(), T::one());
+        let mut loss = 0.0;
+        let mut gradient = Vec::with_capacity(logits.len());
+        for (&logit, &target) in logits.iter().zip(targets) {
+            let e = (-num_traits::Float::abs(logit)).exp();
+            let mean = if logit >= zero { one / (one + e) } else { e / (one + e) };
+            gradient.push(mean - target);
+            loss += (num_traits::Float::max(logit, zero) - logit * target + e.ln_1p()).widen();
+        }
+        Ok((loss, Tensor::from_vec(gradient, self.shape, &Device::Cpu)?))
+    }
+}
+
+struct GaussianLoss {
+    variance: f64,
+    shape: (usize, usize),
+}
+
+impl Combine for GaussianLoss {
+    type Output = (f64, Tensor);
+    fn combine<T: Real>(self, output: &[T], targets: &[T]) -> Result<(f64, Tensor)> {
+        let precision = constant::<T>(1.0 / self.variance);
+        let mut sum_of_squares = 0.0;
+        let mut gradient = Vec::with_capacity(output.len());
+        for (&output, &target) in output.iter().zip(targets) {
+            let difference = output - target;
+            gradient.push(difference * precision);
+            sum_of_squares += difference.widen() * difference.widen();
+        }
+        Ok((0.5 * sum_of_squares / self.variance, Tensor::from_vec(gradient, self.shape, &Device::Cpu)?))
+    }
+}

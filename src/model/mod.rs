@@ -1,0 +1,22 @@
+//! Models: from a list of layers to a trained VAE in a file.
+
+pub mod activation;
+mod adam;
+pub mod architecture;
+pub mod device;
+pub mod embedded;
+pub mod file;
+pub(crate) mod kernel;
+pub mod network;
+pub mod objective;
+pub mod train;
+pub mod vae;
+
+pub use activation::Activation;
+pub use architecture::Architecture;
+pub use file::{Model, ModelError};
+pub use network::Network;
+pub use vae::Vae;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,244 @@
+//! A variational autoencoder: encoder (mean and standard deviation of a Gaussian code) and decoder.
+
+use candle_core::{DType, Device, Result, Tensor};
+
+use super::activation::Activation;
+use super::architecture::{Architecture, Likelihood, StdLink};
+use super::kernel;
+use super::network::{Dense, Network, Trace};
+use crate::seed::Seed;
+use rand::RngExt;
+
+/// The encoder's answer for a batch.
+#[derive(Debug, Clone)]
+pub struct Code {
+    /// μ(x), `[rows, d_z]`.
+    pub mean: Tensor,
+    /// σ(x), `[rows, d_z]`; above 0.
+    pub std: Tensor,
+}
+
+/// What an encoder's forward pass leaves for gradients.
+#[derive(Debug, Clone)]
+pub struct EncoderTrace {
+    pub(crate) trunk: Trace,
+    pub(crate) mean_head: Trace,
+    pub(crate) std_head: Trace,
+    /// μ and σ.
+    pub code: Code,
+}
+
+/// x ↦ (μ(x), σ(x)): a shared trunk and two heads; σ = link(head) + floor.
+#[derive(Debug, Clone)]
+pub struct Encoder {
+    pub(crate) trunk: Network,
+    pub(crate) mean_head: Network,
+    pub(crate) std_head: Network,
+    std_link: StdLink,
+    std_floor: f64,
+}
+
+/// A VAE whose tensors share one precision and one device.
+#[derive(Debug, Clone)]
+pub struct Vae {
+    architecture: Architecture,
+    encoder: Encoder,
+    /// Logits for a Bernoulli likelihood, the mean for a Gaussian one.
+    decoder: Network,
+    /// The reconstruction: [`Vae::decoder`] followed by the sigmoid where the likelihood is Bernoulli.
+    decoder_mean: Network,
+}
+
+impl Encoder {
+    /// μ and σ for a batch `[rows, d_x]`.
+    ///
+    /// # Errors
+    /// If shapes, types or devices disagree.
+    pub fn forward(&self, input: &Tensor) -> Result<Code> {
+        let hidden = self.trunk.forward(input)?;
+        Ok(Code { mean: self.mean_head.forward(&hidden)?, std: self.std(&self.std_head.forward(&hidden)?)? })
+    }
+
+    /// μ alone, `[rows, d_z]`.
+    ///
+    /// # Errors
+    /// If shapes, types or devices disagree.
+    pub fn mean(&self, input: &Tensor) -> Result<Tensor> {
+        self.mean_head.forward(&self.trunk.forward(input)?)
+    }
+
+    /// [`Encoder::forward`], keeping what gradients need.
+    ///
+    /// # Errors
+    /// If shapes, types or devices disagree.
+    pub fn trace(&self, input: &Tensor) -> Result<EncoderTrace> {
+        let trunk = self.trunk.trace(input)?;
+        let mean_head = self.mean_head.trace(trunk.output())?;
+        let std_head = self.std_head.trace(trunk.output())?;
+        let code = Code { mean: mean_head.output().clone(), std: self.std(std_head.output())? };
+        Ok(EncoderTrace { trunk, mean_head, std_head, code })
+    }
+
+    /// The gradient with respect to the input of Σ `mean_gradient` ∘ μ + Σ `std_gradient` ∘ σ; `[rows, d_z]` each
+    /// (σ may be left out) → `[rows, d_x]`. The gradients must share their memory with nobody.
+    ///
+    /// # Errors
+    /// If shapes, types or devices disagree.
+    pub fn pull_back(
+        &self,
+        trace: &EncoderTrace,
+        mean_gradient: Tensor,
+        std_gradient: Option<Tensor>,
+    ) -> Result<Tensor> {
+        let mut hidden = self.mean_head.pull_back(&trace.mean_head, mean_gradient)?;
+        if let Some(std_gradient) = std_gradient {
+            let head = self.std_output_gradient(&std_gradient, &trace.code.std)?;
+            hidden = (hidden + self.std_head.pull_back(&trace.std_head, head)?)?;
+        }
+        self.trunk.pull_back(&trace.trunk, hidden)
+    }
+
+    /// From a gradient with respect to σ to one with respect to the standard-deviation head's output.
+    pub(crate) fn std_output_gradient(&self, std_gradient: &Tensor, std: &Tensor) -> Result<Tensor> {
+        let linked = (std - self.std_floor)?;
+        match self.std_link {
+            StdLink::HalfLogVariance => std_gradient.mul(&(linked * 0.5)?),
+            StdLink::Softplus => std_gradient.mul(&linked.neg()?.exp()?.affine(-1.0, 1.0)?),
+        }
+    }
+
+    fn std(&self, head: &Tensor) -> Result<Tensor> {
+        let linked = match self.std_link {
+            StdLink::HalfLogVariance => (head * 0.5)?.exp()?,
+            StdLink::Softplus => kernel::activate(head, Activation::Softplus)?,
+        };
+        linked + self.std_floor
+    }
+
+    /// Trunk and mean head in a row: the network x ↦ μ(x).
+    #[must_use]
+    pub fn mean_network(&self) -> Network {
+        Network::new([self.trunk.layers(), self.mean_head.layers()].concat())
+    }
+}
+
+impl Vae {
+    /// Builds a VAE from its parameter tensors, in the order of [`Architecture::parameters`].
+    ///
+    /// # Errors
+    /// If a tensor is missing or has another shape than the architecture says.
+    pub fn from_parameters(architecture: Architecture, parameters: &[Tensor]) -> Result<Self> {
+        let shapes = architecture.parameters();
+        if shapes.len() != parameters.len() {
+            candle_core::bail!("expected {} parameter tensors, found {}", shapes.len(), parameters.len());
+        }
+        for ((name, shape), tensor) in shapes.iter().zip(parameters) {
+            if tensor.dims() != shape.as_slice() {
+                candle_core::bail!("{name}: expected shape {shape:?}, found {:?}", tensor.dims());
+            }
+        }
+        let mut pairs = parameters.chunks_exact(2);
+        let mut networks = architecture.dense_layers().into_iter().map(|(_, layers)| {
+            let dense = layers.into_iter().zip(pairs.by_ref()).map(|(layer, pair)| Dense {
+                weight: pair[0].clone(),
+                bias: pair[1].clone(),
+                activation: layer.activation,
+            });
+            Network::new(dense.collect())
+        });
+        let mut next = || networks.next().unwrap_or_default();
+        let (trunk, mean_head, std_head, decoder) = (next(), next(), next(), next());
+        drop(networks);
+        let encoder =
+            Encoder { trunk, mean_head, std_head, std_link: architecture.std_link, std_floor: architecture.std_floor };
+        let decoder_mean = match architecture.likelihood {
+            Likelihood::Bernoulli => decoder.with_output_activation(Activation::Sigmoid),
+            Likelihood::Gaussian { .. } => decoder.clone(),
+        };
+        Ok(Self { architecture, encoder, decoder, decoder_mean })
+    }
+
+    /// A freshly initialised VAE, single precision: every weight and bias uniform on ±1/√(input width), from the
+    /// streams `train/init/<tensor>`.
+    ///
+    /// # Errors
+    /// If the device refuses the tensors.
+    pub fn initialised(architecture: Architecture, seed: Seed, device: &Device) -> Result<Self> {
+        let mut parameters: Vec<Tensor> = Vec::new();
+        let mut bound = 1.0_f32;
+        for (name, shape) in architecture.parameters() {
+            if let [_, input] = shape[..] {
+                bound = 1.0 / (input as f32).sqrt();
+            }
+            let mut stream = seed.stream(&format!("train/init/{name}"));
+            let values: Vec<f32> =
+                (0..shape.iter().product()).map(|_| bound * (2.0 * stream.random::<f32>() - 1.0)).collect();
+            parameters.push(Tensor::from_vec(values, shape, device)?);
+        }
+        Self::from_parameters(architecture, &parameters)
+    }
+
+    /// The parameter tensors, in the order of [`Architecture::parameters`]; they share memory with the model.
+    #[must_use]
+    pub fn parameters(&self) -> Vec<Tensor> {
+        self.networks()
+            .iter()
+            .flat_map(|network| network.layers())
+            .flat_map(|l| [l.weight.clone(), l.bias.clone()])
+            .collect()
+    }
+
+    fn networks(&self) -> [&Network; 4] {
+        [&self.encoder.trunk, &self.encoder.mean_head, &self.encoder.std_head, &self.decoder]
+    }
+
+    /// What the model is made of.
+    #[must_use]
+    pub fn architecture(&self) -> &Architecture {
+        &self.architecture
+    }
+
+    /// x ↦ (μ(x), σ(x)).
+    #[must_use]
+    pub fn encoder(&self) -> &Encoder {
+        &self.encoder
+    }
+
+    /// z ↦ the likelihood's parameters (logits or mean), `[rows, d_z]` → `[rows, d_x]`.
+    #[must_use]
+    pub fn decoder(&self) -> &Network {
+        &self.decoder
+    }
+
+    /// z ↦ g(z), the mean of p(x | z): the reconstruction. `[rows, d_z]` → `[rows, d_x]`.
+    #[must_use]
+    pub fn decoder_mean(&self) -> &Network {
+        &self.decoder_mean
+    }
+
+    /// The device that holds the weights.
+    #[must_use]
+    pub fn device(&self) -> Device {
+        self.first_weight().map_or(Device::Cpu, |weight| weight.device().clone())
+    }
+
+    /// The precision of the weights.
+    #[must_use]
+    pub fn dtype(&self) -> DType {
+        self.first_weight().map_or(DType::F32, Tensor::dtype)
+    }
+
+    fn first_weight(&self) -> Option<&Tensor> {
+        self.networks().iter().find_map(|network| network.layers().first()).map(|layer| &layer.weight)
+    }
+
+    /// A copy in another precision and on another device.
+    ///
+    /// # Errors
+    /// If the device refuses the copy.
+    pub fn converted(&self, dtype: DType, device: &Device) -> Result<Self> {
+        let parameters: Vec<Tensor> =
+            self.parameters().iter().map(|tensor| tensor.to_device(device)?.to_dtype(dtype)).collect::<Result<_>>()?;
+        Self::from_parameters(self.architecture.clone(), &parameters)
+    }
+}

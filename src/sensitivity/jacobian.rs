@@ -1,0 +1,38 @@
+//! First derivatives of encoder and decoder at one input, in double precision.
+
+use candle_core::{DType, Device, Result, Tensor};
+use nalgebra::DMatrix;
+
+use crate::model::Vae;
+
+/// J = ∂μ/∂x at `input`, `[d_z, d_x]`, by d_z gradients pulled back at once. `vae` must be in double precision;
+/// `input` is [1, d_x]. Exact up to rounding wherever μ is differentiable; at a kink, the left derivative.
+///
+/// # Errors
+/// If shapes, types or devices disagree.
+pub fn encoder_jacobian(vae: &Vae, input: &Tensor) -> Result<DMatrix<f64>> {
+    let network = vae.encoder().mean_network();
+    let latent_dim = vae.architecture().latent_dim;
+    let trace = network.trace(input)?.repeat(latent_dim)?;
+    to_matrix(&network.pull_back(&trace, Tensor::eye(latent_dim, DType::F64, input.device())?)?)
+}
+
+/// J_gᵀ J_g at `latent` ([1, d_z]) where J_g = ∂g/∂z: `[d_z, d_z]`, by d_z tangents pushed forward at once. No
+/// d_x × d_x matrix is formed. `vae` must be in double precision.
+///
+/// # Errors
+/// If shapes, types or devices disagree.
+pub fn decoder_gram(vae: &Vae, latent: &Tensor) -> Result<DMatrix<f64>> {
+    let network = vae.decoder_mean();
+    let latent_dim = vae.architecture().latent_dim;
+    let trace = network.trace(latent)?.repeat(latent_dim)?;
+    let tangents = network.tangent(&trace, &Tensor::eye(latent_dim, DType::F64, latent.device())?)?;
+    to_matrix(&tangents.matmul(&tangents.t()?)?)
+}
+
+/// A `[rows, columns]` tensor as a double-precision matrix.
+pub(crate) fn to_matrix(tensor: &Tensor) -> Result<DMatrix<f64>> {
+    let (rows, columns) = tensor.dims2()?;
+    let values = tensor.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
+    Ok(DMatrix::from_row_slice(rows, columns, &values))
+}

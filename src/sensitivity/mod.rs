@@ -1,0 +1,10 @@
+//! How far the code can move: the encoder's Jacobian, and the region in which it is exact.
+
+pub mod jacobian;
+pub mod linear_region;
+
+pub use jacobian::{decoder_gram, encoder_jacobian};
+pub use linear_region::linear_region_radius;
+
+#[cfg(test)]
+mod tests;
