@@ -1,0 +1,222 @@
+//! The audit of one input.
+
+use candle_core::{DType, Device, Tensor};
+use nalgebra::DVector;
+
+use super::plan::AuditPlan;
+use super::record::{AttackRecord, EncoderRecord, InputRecord, Outcome, ProbabilityRecord};
+use crate::attack::{structured_directions, AttackKind, AttackedInput, Threat, Victim};
+use crate::bounds::{first_order_ladder, BoundError, LadderOutcome};
+use crate::linalg::{frobenius_norm, spectral_norm, LinalgError};
+use crate::margin::empirical::SearchTarget;
+use crate::margin::{minimum_radius, sample_distances, search_margin, DrawCounts};
+use crate::model::Vae;
+use crate::quantity::{Estimate, Probability, QuantityError, Radius, UpperBound};
+use crate::sensitivity::{decoder_gram, encoder_jacobian, linear_region_radius};
+use crate::stats::BinomialError;
+
+/// The same network twice: single precision on the device that attacks, double precision on the processor.
+#[derive(Debug)]
+pub struct AuditedModel {
+    single: Vae,
+    double: Vae,
+}
+
+/// A record and the smallest refuting perturbation behind it.
+#[derive(Debug, Clone)]
+pub struct AuditedInput {
+    /// What is written down.
+    pub record: InputRecord,
+    /// The perturbed input that gives `record.margin_upper`.
+    pub attacked: Option<AttackedInput>,
+}
+
+/// Why an input's audit broke down. Ends as a `failed` record, never as a pass.
+#[derive(Debug, thiserror::Error)]
+enum Breakdown {
+    #[error("the radius: {0}")]
+    Radius(QuantityError),
+    #[error("{0}")]
+    Quantity(#[from] QuantityError),
+    #[error("{0}")]
+    Binomial(#[from] BinomialError),
+    #[error("{0}")]
+    Linalg(#[from] LinalgError),
+    #[error("{0}")]
+    Bound(#[from] BoundError),
+    #[error("tensor operation: {0}")]
+    Tensor(#[from] candle_core::Error),
+}
+
+/// How many statements about one input share its failure probability: the bounds of P from below and from above, the
+/// interval of the minimum radius, and the refutations.
+const STATEMENTS: usize = 4;
+
+impl AuditedModel {
+    /// Prepares a model for audits on `device`.
+    ///
+    /// # Errors
+    /// If the device refuses the tensors.
+    pub fn new(vae: &Vae, device: &Device) -> candle_core::Result<Self> {
+        Ok(Self { single: vae.converted(DType::F32, device)?, double: vae.converted(DType::F64, &Device::Cpu)? })
+    }
+
+    /// Audits one input (d_x values). `index` names it and its random streams; `inputs` is how many inputs share the
+    /// plan's failure probability. Never fails: what goes wrong is in the record.
+    #[must_use]
+    pub fn audit(&self, input: &[f32], index: usize, inputs: usize, plan: &AuditPlan) -> AuditedInput {
+        let mut audited = AuditedInput { record: InputRecord::empty(index), attacked: None };
+        if let Err(breakdown) = self.fill(input, inputs, plan, &mut audited) {
+            audited.record.outcome = Outcome::Failed;
+            audited.record.reasons.push(breakdown.to_string());
+        }
+        audited
+    }
+
+    fn fill(
+        &self,
+        input: &[f32],
+        inputs: usize,
+        plan: &AuditPlan,
+        audited: &mut AuditedInput,
+    ) -> Result<(), Breakdown> {
+        let record = &mut audited.record;
+        let name = format!("input/{}", record.input);
+        let failure_probability = plan.failure_probability.split(inputs).split(STATEMENTS);
+        let victim = Victim::new(&self.single, input, plan.threat)?;
+
+        let radius = select_radius(&victim, plan, &name)?;
+        record.radius = Some(radius);
+        let mut stream = plan.seed.stream(&format!("{name}/estimation"));
+        let distances = sample_distances(&victim, input, plan.estimation_draws, &mut stream)?;
+        let probability = estimate_probability(&distances, radius, failure_probability)?;
+        record.probability = Some(probability);
+        record.minimum_radius = Some(minimum_radius(&distances, plan.level, failure_probability)?);
+
+        let directions = self.first_order(input, &probability, plan, record)?;
+        if probability.upper.get() <= plan.level.get() {
+            record.margin_upper = Some(UpperBound::new(0.0)?);
+            record.reasons.push("robustness fails without any perturbation: the margin is 0".to_owned());
+        } else {
+            let target = SearchTarget {
+                victim: &victim,
+                radius,
+                level: plan.level,
+                failure_probability: failure_probability.split(plan.attacks.len()),
+                directions: &directions,
+            };
+            for &kind in &plan.attacks {
+                let (attack, attacked) = run_attack(&target, plan, kind, &name)?;
+                if attack.margin_upper.is_some_and(|found| record.margin_upper.is_none_or(|best| found < best)) {
+                    record.margin_upper = attack.margin_upper;
+                    record.best_attack = Some(kind);
+                    audited.attacked = attacked;
+                }
+                record.attacks.push(attack);
+            }
+        }
+        conclude(record, plan);
+        Ok(())
+    }
+
+    /// Fills in the encoder's figures, the ladder and the linear region; returns directions for the attacks.
+    fn first_order(
+        &self,
+        input: &[f32],
+        probability: &ProbabilityRecord,
+        plan: &AuditPlan,
+        record: &mut InputRecord,
+    ) -> Result<Vec<Vec<f32>>, Breakdown> {
+        let vae = &self.double;
+        let input = Tensor::from_slice(input, (1, input.len()), &Device::Cpu)?.to_dtype(DType::F64)?;
+        let code = vae.encoder().forward(&input)?;
+        let std = DVector::from_vec(code.std.squeeze(0)?.to_vec1::<f64>()?);
+        let jacobian = encoder_jacobian(vae, &input)?;
+        record.encoder = Some(EncoderRecord {
+            smallest_std: Estimate::new(std.min())?,
+            mean_std: Estimate::new(std.mean())?,
+            jacobian_frobenius: Estimate::new(frobenius_norm(&jacobian)?)?,
+            jacobian_spectral: Estimate::new(spectral_norm(&jacobian)?)?,
+        });
+        record.linear_region = Some(Estimate::new(linear_region_radius(&vae.encoder().mean_network(), &input)?)?);
+        match first_order_ladder(&jacobian, &std, probability.lower, plan.level)? {
+            LadderOutcome::Ladder(ladder) => record.first_order = Some(ladder),
+            LadderOutcome::Abstained { .. } => {}
+        }
+        Ok(structured_directions(&jacobian, &std, &decoder_gram(vae, &code.mean)?)?)
+    }
+}
+
+fn select_radius(victim: &Victim<'_>, plan: &AuditPlan, name: &str) -> Result<Radius, Breakdown> {
+    let draws = match plan.radius {
+        crate::margin::RadiusRule::Absolute(_) => 0,
+        crate::margin::RadiusRule::Quantile(_) => plan.selection_draws,
+    };
+    let mut stream = plan.seed.stream(&format!("{name}/selection"));
+    let distances = sample_distances(victim, victim.input(), draws, &mut stream)?;
+    plan.radius.radius(&distances).map_err(Breakdown::Radius)
+}
+
+fn estimate_probability(
+    distances: &[f64],
+    radius: Radius,
+    failure_probability: Probability,
+) -> Result<ProbabilityRecord, Breakdown> {
+    let counts = DrawCounts::of(distances, radius);
+    Ok(ProbabilityRecord {
+        counts,
+        estimate: Estimate::new(counts.inside as f64 / counts.draws as f64)?,
+        lower: counts.probability_lower(failure_probability)?,
+        upper: counts.probability_upper(failure_probability)?,
+    })
+}
+
+fn run_attack(
+    target: &SearchTarget<'_>,
+    plan: &AuditPlan,
+    kind: AttackKind,
+    name: &str,
+) -> Result<(AttackRecord, Option<AttackedInput>), Breakdown> {
+    let found = search_margin(target, &plan.search, kind, plan.seed, name)?;
+    let record = AttackRecord {
+        attack: kind,
+        margin_upper: found.refutation.as_ref().map(|refutation| refutation.attacked.norm()),
+        probability_upper: found.refutation.as_ref().map(|refutation| refutation.probability_upper),
+        withstood_estimate: Estimate::new(found.withstood)?,
+        decisions: found.decisions,
+        notes: found.notes,
+    };
+    Ok((record, found.refutation.map(|refutation| refutation.attacked)))
+}
+
+/// Decides the outcome from what is in the record, and says why.
+fn conclude(record: &mut InputRecord, plan: &AuditPlan) {
+    let abstained = record.first_order.is_none();
+    let already_broken = record.margin_upper.is_some_and(|upper| upper.get() <= 0.0);
+    if abstained && !already_broken {
+        record.reasons.push("abstained: P(‖Δ(x,0)‖ ≤ r) is not shown to exceed the level".to_owned());
+    }
+    if record.margin_upper.is_none() {
+        record.reasons.push(format!("no attack succeeded up to norm {}", plan.search.max_norm));
+    }
+    for attack in record.attacks.iter().filter(|attack| attack.notes.non_finite > 0) {
+        let steps = attack.notes.non_finite;
+        record.reasons.push(format!("{}: objective or gradient not a number in {steps} steps", attack.attack));
+    }
+    let exceeded = exceeded_bounds(record);
+    record.outcome = if !exceeded.is_empty() && plan.threat == Threat::Mean {
+        record.reasons.push(format!("{} above the norm of a refuting perturbation", exceeded.join(", ")));
+        Outcome::Alarm
+    } else if record.margin_upper.is_none() || (abstained && !already_broken) {
+        Outcome::Undecided
+    } else {
+        Outcome::Bracketed
+    };
+}
+
+/// The first-order bounds that lie above the refuted norm. Theorem 1 speaks of the `mean` threat only.
+fn exceeded_bounds(record: &InputRecord) -> Vec<&'static str> {
+    let (Some(ladder), Some(upper)) = (&record.first_order, record.margin_upper) else { return vec![] };
+    let named = [("theorem1", ladder.theorem1), ("operator", ladder.operator), ("whitened", ladder.whitened)];
+    named.into_iter().filter(|(_, bound)| bound.get() > upper.get()).map(|(name, _)| name).collect()
+}

@@ -1,0 +1,16 @@
+//! The audit: for every input what Theorem 1 promises and what attacks achieve, side by side.
+//!
+//! [`plan`] says what to do, [`input`] does it for one input, [`run`] for many (streaming, resumable), [`record`] is
+//! what is written per input and [`summary`] what is said about all of them.
+
+pub mod input;
+pub mod plan;
+pub mod record;
+pub mod replay;
+pub mod run;
+pub mod summary;
+
+pub use plan::{AuditPlan, PlanError};
+pub use record::{InputRecord, Outcome};
+pub use run::{Audit, RunIdentity};
+pub use summary::Summary;

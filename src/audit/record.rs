@@ -1,0 +1,132 @@
+//! What an audit says about one input: one line of JSON.
+
+use serde::{Deserialize, Serialize};
+
+use crate::attack::{AscentNotes, AttackKind};
+use crate::bounds::FirstOrderLadder;
+use crate::margin::{DrawCounts, MinimumRadius};
+use crate::quantity::{Estimate, LowerBound, Radius, UpperBound};
+
+/// How an input's audit ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// First-order bounds below, a refuting perturbation above, in this order.
+    Bracketed,
+    /// One side is missing: the probability is not above the level, or no attack succeeded.
+    Undecided,
+    /// A first-order bound exceeds the norm of a perturbation that breaks robustness: the terms it drops matter here.
+    Alarm,
+    /// The computation broke down; the reason says where.
+    Failed,
+}
+
+impl Outcome {
+    /// The word in tables.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Bracketed => "bracketed",
+            Self::Undecided => "undecided",
+            Self::Alarm => "ALARM",
+            Self::Failed => "FAILED",
+        }
+    }
+}
+
+/// P(‖Δ(x, 0)‖ ≤ r) from fresh draws.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProbabilityRecord {
+    /// The draws.
+    pub counts: DrawCounts,
+    /// Share of draws inside.
+    pub estimate: Estimate,
+    /// Clopper–Pearson, its share of the run's failure probability.
+    pub lower: LowerBound,
+    /// Likewise.
+    pub upper: UpperBound,
+}
+
+/// The encoder at the input, in double precision.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EncoderRecord {
+    /// min_i σ_i(x).
+    pub smallest_std: Estimate,
+    /// Mean of σ_i(x) over i.
+    pub mean_std: Estimate,
+    /// ‖J‖_F.
+    pub jacobian_frobenius: Estimate,
+    /// ‖J‖₂.
+    pub jacobian_spectral: Estimate,
+}
+
+/// One attack's search.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttackRecord {
+    /// Which attack.
+    pub attack: AttackKind,
+    /// Norm of the smallest refuting perturbation, rounded up; none if none was found.
+    pub margin_upper: Option<UpperBound>,
+    /// P(‖Δ‖ ≤ r) there is at most this.
+    pub probability_upper: Option<UpperBound>,
+    /// Largest norm at which the attack failed below the refutation. Proves nothing.
+    pub withstood_estimate: Estimate,
+    /// Decisions made on fresh draws.
+    pub decisions: u64,
+    /// What went wrong inside the attack.
+    pub notes: AscentNotes,
+}
+
+/// Everything an audit says about one input.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InputRecord {
+    /// Index within the split.
+    pub input: usize,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Why, where the outcome is not `bracketed`; and anything a reader should know.
+    pub reasons: Vec<String>,
+    /// r, in output units.
+    pub radius: Option<Radius>,
+    /// P(‖Δ(x, 0)‖ ≤ r).
+    pub probability: Option<ProbabilityRecord>,
+    /// Smallest r with P(‖Δ(x, 0)‖ ≤ r) > m (Algorithm 1).
+    pub minimum_radius: Option<MinimumRadius>,
+    /// The encoder here.
+    pub encoder: Option<EncoderRecord>,
+    /// Theorem 1 and its sharper forms, computed with the probability's lower bound; none where that is not above m.
+    pub first_order: Option<FirstOrderLadder>,
+    /// Radius of the region in which the encoder's mean is affine, in input units.
+    pub linear_region: Option<Estimate>,
+    /// The searches, one per attack.
+    pub attacks: Vec<AttackRecord>,
+    /// Norm of the smallest refuting perturbation of all attacks: R(x) is at most this.
+    pub margin_upper: Option<UpperBound>,
+    /// The attack that found it.
+    pub best_attack: Option<AttackKind>,
+}
+
+impl InputRecord {
+    /// A record that says nothing yet.
+    #[must_use]
+    pub fn empty(input: usize) -> Self {
+        Self {
+            input,
+            outcome: Outcome::Failed,
+            reasons: vec![],
+            radius: None,
+            probability: None,
+            minimum_radius: None,
+            encoder: None,
+            first_order: None,
+            linear_region: None,
+            attacks: vec![],
+            margin_upper: None,
+            best_attack: None,
+        }
+    }
+}

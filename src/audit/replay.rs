@@ -1,0 +1,165 @@
+//! A second look at the perturbations of a run: stored inputs compared, norms measured anew, fresh draws.
+
+use std::path::{Path, PathBuf};
+
+use candle_core::Device;
+use serde::{Deserialize, Serialize};
+
+use super::record::InputRecord;
+use super::run::{perturbation_path, RunIdentity};
+use crate::attack::{AttackedInput, Victim};
+use crate::data::Dataset;
+use crate::margin::draws::count_draws;
+use crate::margin::DrawCounts;
+use crate::model::file::{self, ModelError};
+use crate::model::{Model, Vae};
+use crate::quantity::{LowerBound, Probability, UpperBound};
+use crate::seed::Seed;
+
+/// What a replay says about one perturbation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplayVerdict {
+    /// On fresh draws the perturbation breaks robustness, at the recorded norm.
+    Confirmed,
+    /// The fresh draws decide neither way.
+    Undecided,
+    /// The perturbation is longer than recorded, or on fresh draws does not break robustness.
+    Contradicted,
+}
+
+/// One replayed perturbation.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReplayRecord {
+    /// Index within the split.
+    pub input: usize,
+    /// What was found.
+    pub verdict: ReplayVerdict,
+    /// ‖δ‖₂ measured anew, rounded up, input units.
+    pub norm_upper: UpperBound,
+    /// What the audit recorded.
+    pub recorded_upper: UpperBound,
+    /// The fresh draws.
+    pub counts: DrawCounts,
+    /// P(‖Δ‖ ≤ r) is at least this.
+    pub probability_lower: LowerBound,
+    /// P(‖Δ‖ ≤ r) is at most this.
+    pub probability_upper: UpperBound,
+}
+
+/// Why a perturbation cannot be replayed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplayError {
+    /// The model is not the one that was audited.
+    #[error("the model's weights hash to {found}, the run audited {recorded}; name the right file with --model")]
+    OtherModel {
+        /// The audited model.
+        recorded: String,
+        /// The model found.
+        found: String,
+    },
+    /// The data are not those that were audited.
+    #[error("the data hash to {found}, the run audited {recorded}; name the right folder with --data-dir")]
+    OtherData {
+        /// The audited data.
+        recorded: String,
+        /// The data found.
+        found: String,
+    },
+    /// The perturbation's file cannot be read.
+    #[error(transparent)]
+    File(#[from] ModelError),
+    /// The perturbation's file belongs to another input or is incomplete.
+    #[error("{path}: {what}", path = path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// A computation failed.
+    #[error("tensor operation: {0}")]
+    Tensor(#[from] candle_core::Error),
+}
+
+/// A run's perturbations, ready to be replayed.
+#[derive(Debug)]
+pub struct Replay<'a> {
+    identity: &'a RunIdentity,
+    vae: Vae,
+    dataset: &'a Dataset,
+    draws: usize,
+    seed: Seed,
+    failure_probability: Probability,
+}
+
+impl<'a> Replay<'a> {
+    /// Checks that model and data are those of the run. `perturbations` share the run's failure probability.
+    ///
+    /// # Errors
+    /// If they are not.
+    pub fn new(
+        identity: &'a RunIdentity,
+        model: &Model,
+        dataset: &'a Dataset,
+        device: &Device,
+        draws: usize,
+        seed: Seed,
+        perturbations: usize,
+    ) -> Result<Self, ReplayError> {
+        if model.weights_sha256 != identity.model_sha256 {
+            let (recorded, found) = (identity.model_sha256.clone(), model.weights_sha256.clone());
+            return Err(ReplayError::OtherModel { recorded, found });
+        }
+        let found = dataset.sha256();
+        if found != identity.data_sha256 {
+            return Err(ReplayError::OtherData { recorded: identity.data_sha256.clone(), found });
+        }
+        let vae = model.vae.converted(candle_core::DType::F32, device)?;
+        // Two bounds for each perturbation.
+        let failure_probability = identity.plan.failure_probability.split(2 * perturbations);
+        Ok(Self { identity, vae, dataset, draws, seed, failure_probability })
+    }
+
+    /// Replays the perturbation of one input from a run's folder.
+    ///
+    /// # Errors
+    /// If its file is missing, altered or belongs to another input.
+    pub fn perturbation(&self, folder: &Path, input: usize) -> Result<ReplayRecord, ReplayError> {
+        let path = perturbation_path(folder, input);
+        let wrong = |what: String| ReplayError::Content { path: path.clone(), what };
+        let bytes = std::fs::read(&path).map_err(|source| ModelError::Io { path: path.clone(), source })?;
+        let metadata = file::read_metadata(&bytes, &path)?;
+        let record: InputRecord =
+            serde_json::from_str(&metadata).map_err(|source| ModelError::Metadata { path: path.clone(), source })?;
+        let mut tensors = file::read_tensors(&bytes, &path)?;
+        let shape = [self.dataset.dim()];
+        let stored_input = file::take_tensor(&mut tensors, "input", &shape, &path)?;
+        let attacked = file::take_tensor(&mut tensors, "attacked", &shape, &path)?;
+        if record.input != input || self.dataset.row(input) != Some(stored_input.as_slice()) {
+            return Err(wrong(format!("expected a perturbation of input {input} of the data, found another input")));
+        }
+        let (Some(radius), Some(recorded_upper)) = (record.radius, record.margin_upper) else {
+            return Err(wrong("expected a record with a radius and a refuted norm, found none".to_owned()));
+        };
+        let attacked = AttackedInput::from_values(&stored_input, attacked);
+        let victim = Victim::new(&self.vae, &stored_input, self.identity.plan.threat)?;
+        let mut stream = self.seed.stream(&format!("replay/{input}"));
+        let counts = count_draws(&victim, attacked.values(), radius, self.draws, &mut stream)?;
+        let bound = |error: crate::stats::BinomialError| wrong(error.to_string());
+        let probability_lower = counts.probability_lower(self.failure_probability).map_err(bound)?;
+        let probability_upper = counts.probability_upper(self.failure_probability).map_err(bound)?;
+        let level = self.identity.plan.level.get();
+        let verdict = if attacked.norm() > recorded_upper || probability_lower.get() > level {
+            ReplayVerdict::Contradicted
+        } else if probability_upper.get() <= level {
+            ReplayVerdict::Confirmed
+        } else {
+            ReplayVerdict::Undecided
+        };
+        let norm_upper = attacked.norm();
+        Ok(ReplayRecord { input, verdict, norm_upper, recorded_upper, counts, probability_lower, probability_upper })
+    }
+}

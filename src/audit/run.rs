@@ -1,0 +1,429 @@
+//! A run: many inputs audited in order, written down one by one, continued after an interruption.
+//!
+//! A run's folder holds `run.json` (what the run is), `inputs.jsonl` (one record per finished input, in order),
+//! `perturbations/` (the smallest refuting perturbation of each input) and, once finished, `summary.json`.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use candle_core::Device;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::input::{AuditedInput, AuditedModel};
+use super::plan::AuditPlan;
+use super::record::InputRecord;
+use super::summary::Summary;
+use crate::data::{DataSource, Dataset, Split};
+use crate::files;
+use crate::model::file::{self, NamedValues};
+use crate::model::{device, Model, ModelError};
+use crate::seed::Seed;
+use crate::threads::Workers;
+
+/// Version of the run folder's layout.
+const FORMAT: u32 = 1;
+/// What the run is.
+pub const RUN_FILE: &str = "run.json";
+/// One record per line.
+pub const INPUTS_FILE: &str = "inputs.jsonl";
+/// The summary of a finished run.
+pub const SUMMARY_FILE: &str = "summary.json";
+/// The smallest refuting perturbations.
+pub const PERTURBATIONS_FOLDER: &str = "perturbations";
+
+/// Everything that decides a run's results. Two runs with equal identities on machines of the same kind write equal
+/// bytes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunIdentity {
+    /// Version of this layout.
+    pub format: u32,
+    /// Version of this program.
+    pub vaecert_version: String,
+    /// The model's weights.
+    pub model_sha256: String,
+    /// Where the data come from.
+    pub data: DataSource,
+    /// Which part of them.
+    pub split: Split,
+    /// Seed of synthetic data; unused by data read from files.
+    pub data_seed: Seed,
+    /// The data's hash.
+    pub data_sha256: String,
+    /// Index of the first input.
+    pub first: usize,
+    /// Number of inputs.
+    pub inputs: usize,
+    /// `cpu` or `cuda`.
+    pub device: String,
+    /// What is done to every input.
+    pub plan: AuditPlan,
+}
+
+/// What `run.json` holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunFile {
+    /// What decides the results.
+    pub identity: RunIdentity,
+    /// Where the model was read from; none for the embedded one.
+    pub model: Option<PathBuf>,
+}
+
+/// Which inputs of which data to audit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DataChoice {
+    /// Where the data come from.
+    pub source: DataSource,
+    /// Which part of them.
+    pub split: Split,
+    /// Seed of synthetic data.
+    pub seed: Seed,
+    /// Index of the first input.
+    pub first: usize,
+    /// Number of inputs.
+    pub inputs: usize,
+}
+
+/// Why a run cannot start or go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// A file of the run's folder cannot be read or written.
+    #[error("{path}: {source}; finished inputs are kept, continue with --resume", path = path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The folder already holds a run.
+    #[error("{path} already holds a run; continue it with --resume, replace it with --overwrite, or choose another --out", path = path.display())]
+    Exists {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The folder holds a different run.
+    #[error("{path} holds a run with another {what}; choose another --out, or replace it with --overwrite", path = path.display())]
+    OtherRun {
+        /// The folder.
+        path: PathBuf,
+        /// What differs.
+        what: &'static str,
+    },
+    /// A file of the run's folder cannot be understood.
+    #[error("{path}, line {line}: {source}", path = path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What the parser says.
+        source: serde_json::Error,
+    },
+    /// The records of a run's folder are not those of its first inputs in order.
+    #[error("{path}, line {line}: a record of input {found}, expected input {expected}; replace the run with --overwrite", path = path.display())]
+    Order {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// The input that should come here.
+        expected: usize,
+        /// The input found.
+        found: usize,
+    },
+    /// The inputs asked for are not all there.
+    #[error("inputs {first} to {last} were asked for, but the data hold {available}; change --first or --inputs")]
+    Range {
+        /// First input asked for.
+        first: usize,
+        /// Last input asked for.
+        last: usize,
+        /// Inputs there are.
+        available: usize,
+    },
+    /// No input was asked for.
+    #[error("no input was asked for; --inputs must be at least 1")]
+    NoInputs,
+    /// Data and model differ in size.
+    #[error("the data have {data} values per input, the model expects {model}; use the data the model was trained on")]
+    Shape {
+        /// Values per input of the data.
+        data: usize,
+        /// Values per input of the model.
+        model: usize,
+    },
+    /// A perturbation cannot be written.
+    #[error(transparent)]
+    Perturbation(#[from] ModelError),
+    /// The caller could not take a record.
+    #[error("the results cannot be printed: {0}")]
+    Output(io::Error),
+}
+
+impl RunIdentity {
+    /// The identity of a run with these parts.
+    ///
+    /// # Errors
+    /// If the inputs asked for are not there or do not fit the model.
+    pub fn new(
+        model: &Model,
+        device: &Device,
+        data: DataChoice,
+        dataset: &Dataset,
+        plan: AuditPlan,
+    ) -> Result<Self, RunError> {
+        let DataChoice { source, split, seed, first, inputs } = data;
+        let expected = model.vae.architecture().input_dim();
+        if dataset.dim() != expected {
+            return Err(RunError::Shape { data: dataset.dim(), model: expected });
+        }
+        if inputs == 0 {
+            return Err(RunError::NoInputs);
+        }
+        let last = first.saturating_add(inputs - 1);
+        if last >= dataset.len() {
+            return Err(RunError::Range { first, last, available: dataset.len() });
+        }
+        Ok(Self {
+            format: FORMAT,
+            vaecert_version: env!("CARGO_PKG_VERSION").to_owned(),
+            model_sha256: model.weights_sha256.clone(),
+            data: source,
+            split,
+            data_seed: seed,
+            data_sha256: dataset.sha256(),
+            first,
+            inputs,
+            device: device::kind(device).to_owned(),
+            plan,
+        })
+    }
+
+    /// SHA-256 of the identity as JSON, in hexadecimal: equal for equal runs.
+    #[must_use]
+    pub fn sha256(&self) -> String {
+        // An identity consists of plain numbers and strings, which always serialise.
+        let bytes = serde_json::to_vec(self).unwrap_or_default();
+        files::hexadecimal(&Sha256::digest(bytes))
+    }
+
+    /// Whether the data are the same, wherever they lie.
+    fn same_data(&self, other: &Self) -> bool {
+        self.data.to_string() == other.data.to_string()
+            && self.split == other.split
+            && self.data_seed == other.data_seed
+            && self.data_sha256 == other.data_sha256
+    }
+
+    /// What differs from another identity, if anything.
+    fn difference(&self, other: &Self) -> Option<&'static str> {
+        let checks = [
+            (self.format == other.format && self.vaecert_version == other.vaecert_version, "version of vaecert"),
+            (self.model_sha256 == other.model_sha256, "model"),
+            (self.same_data(other), "data set"),
+            (self.first == other.first && self.inputs == other.inputs, "choice of inputs"),
+            (self.device == other.device, "device"),
+            (self.plan == other.plan, "plan (r, level, seed, draws, attacks, …)"),
+        ];
+        checks.into_iter().find_map(|(same, what)| (!same).then_some(what))
+    }
+}
+
+/// A run about to be carried out.
+#[derive(Debug)]
+pub struct Audit<'a> {
+    /// The model.
+    pub model: &'a AuditedModel,
+    /// The data.
+    pub dataset: &'a Dataset,
+    /// What the run is.
+    pub identity: &'a RunIdentity,
+}
+
+impl Audit<'_> {
+    /// Audits every input that `folder` does not hold yet, writes each down as it finishes, hands it to `sink`, and
+    /// returns all records. `sink` also receives, first, the records that were there already.
+    ///
+    /// # Errors
+    /// If something cannot be written; what was finished before stays.
+    pub fn run(
+        &self,
+        workers: &Workers,
+        folder: Option<&mut RunFolder>,
+        mut sink: impl FnMut(&InputRecord) -> io::Result<()>,
+    ) -> Result<Vec<InputRecord>, RunError> {
+        let (mut records, mut folder) = match folder {
+            Some(folder) => (folder.finished.clone(), Some(folder)),
+            None => (vec![], None),
+        };
+        for record in &records {
+            sink(record).map_err(RunError::Output)?;
+        }
+        let identity = self.identity;
+        let remaining: Vec<usize> = (identity.first + records.len()..identity.first + identity.inputs).collect();
+        let audit = |&index: &usize| {
+            let input = self.dataset.row(index).unwrap_or_default();
+            self.model.audit(input, index, identity.inputs, &identity.plan)
+        };
+        workers.stream(&remaining, audit, |audited| {
+            if let Some(folder) = &mut folder {
+                let input = self.dataset.row(audited.record.input).unwrap_or_default();
+                folder.append(&audited, input)?;
+            }
+            sink(&audited.record).map_err(RunError::Output)?;
+            records.push(audited.record);
+            Ok::<(), RunError>(())
+        })?;
+        if let Some(folder) = folder {
+            folder.finish(&Summary::of(&records))?;
+        }
+        Ok(records)
+    }
+}
+
+/// A run's folder, opened for appending.
+#[derive(Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+    finished: Vec<InputRecord>,
+    inputs: BufWriter<File>,
+}
+
+/// What to do about a run that is already there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Existing {
+    /// Refuse.
+    Refuse,
+    /// Keep its finished inputs and go on.
+    Resume,
+    /// Start anew.
+    Overwrite,
+}
+
+impl RunFolder {
+    /// Opens `path` for this run, before any work: creates the folder, or takes over what is there.
+    ///
+    /// # Errors
+    /// If the folder cannot be written, holds another run, or holds one at all and `existing` says to refuse.
+    pub fn open(path: &Path, run: &RunFile, existing: Existing) -> Result<Self, RunError> {
+        let io_error = |path: &Path| {
+            let path = path.to_owned();
+            move |source| RunError::Io { path, source }
+        };
+        let run_file = path.join(RUN_FILE);
+        let inputs_file = path.join(INPUTS_FILE);
+        let mut finished = Vec::new();
+        if run_file.exists() && existing != Existing::Overwrite {
+            if existing == Existing::Refuse {
+                return Err(RunError::Exists { path: path.to_owned() });
+            }
+            let there = read_run_file(path)?;
+            if let Some(what) = there.identity.difference(&run.identity) {
+                return Err(RunError::OtherRun { path: path.to_owned(), what });
+            }
+            finished = keep_finished(path, &run.identity)?;
+        } else {
+            let perturbations = path.join(PERTURBATIONS_FOLDER);
+            std::fs::create_dir_all(&perturbations).map_err(io_error(&perturbations))?;
+            let summary = path.join(SUMMARY_FILE);
+            if summary.exists() {
+                std::fs::remove_file(&summary).map_err(io_error(&summary))?;
+            }
+            File::create(&inputs_file).map_err(io_error(&inputs_file))?;
+            let json = serde_json::to_vec_pretty(run).map_err(|e| io_error(&run_file)(e.into()))?;
+            files::write_atomically(&run_file, &json).map_err(io_error(&run_file))?;
+        }
+        let inputs = OpenOptions::new().append(true).create(true).open(&inputs_file).map_err(io_error(&inputs_file))?;
+        Ok(Self { path: path.to_owned(), finished, inputs: BufWriter::new(inputs) })
+    }
+
+    /// Inputs that were finished when the folder was opened.
+    #[must_use]
+    pub fn finished(&self) -> usize {
+        self.finished.len()
+    }
+
+    /// Writes the perturbation first, then the line that refers to it.
+    fn append(&mut self, audited: &AuditedInput, input: &[f32]) -> Result<(), RunError> {
+        if let Some(attacked) = &audited.attacked {
+            let path = perturbation_path(&self.path, audited.record.input);
+            let tensors: [NamedValues; 2] = [
+                ("attacked".to_owned(), vec![input.len()], attacked.values().to_vec()),
+                ("input".to_owned(), vec![input.len()], input.to_vec()),
+            ];
+            let bytes = file::to_safetensors(&audited.record, &tensors)?;
+            files::write_atomically(&path, &bytes).map_err(|source| RunError::Io { path, source })?;
+        }
+        let write = |inputs: &mut BufWriter<File>| {
+            serde_json::to_writer(&mut *inputs, &audited.record)?;
+            inputs.write_all(b"\n")?;
+            inputs.flush()?;
+            inputs.get_ref().sync_data()
+        };
+        write(&mut self.inputs).map_err(|source| RunError::Io { path: self.path.join(INPUTS_FILE), source })
+    }
+
+    fn finish(&mut self, summary: &Summary) -> Result<(), RunError> {
+        let path = self.path.join(SUMMARY_FILE);
+        let write = || {
+            let mut json = serde_json::to_vec_pretty(summary)?;
+            json.push(b'\n');
+            files::write_atomically(&path, &json)
+        };
+        write().map_err(|source| RunError::Io { path: path.clone(), source })
+    }
+}
+
+/// Where a run keeps the perturbation of an input.
+#[must_use]
+pub fn perturbation_path(folder: &Path, input: usize) -> PathBuf {
+    folder.join(PERTURBATIONS_FOLDER).join(format!("{input:06}.safetensors"))
+}
+
+/// Reads `run.json`.
+///
+/// # Errors
+/// If it is missing or malformed.
+pub fn read_run_file(folder: &Path) -> Result<RunFile, RunError> {
+    let path = folder.join(RUN_FILE);
+    let text = std::fs::read(&path).map_err(|source| RunError::Io { path: path.clone(), source })?;
+    serde_json::from_slice(&text).map_err(|source| RunError::Malformed { path, line: source.line(), source })
+}
+
+/// Reads the records of a run. A last line without its end is what a killed run leaves; it is not counted. Returns the
+/// records and the length in bytes of the lines that hold them.
+///
+/// # Errors
+/// If the file is missing, a whole line is malformed, or the records are not those of consecutive inputs.
+pub fn read_records(folder: &Path, identity: &RunIdentity) -> Result<(Vec<InputRecord>, usize), RunError> {
+    let path = folder.join(INPUTS_FILE);
+    let bytes = std::fs::read(&path).map_err(|source| RunError::Io { path: path.clone(), source })?;
+    let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |position| position + 1);
+    let mut records = Vec::new();
+    for (index, line) in bytes[..whole].split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).enumerate() {
+        let record: InputRecord = serde_json::from_slice(line).map_err(|source| RunError::Malformed {
+            path: path.clone(),
+            line: index + 1,
+            source,
+        })?;
+        let expected = identity.first + index;
+        if record.input != expected || index >= identity.inputs {
+            return Err(RunError::Order { path, line: index + 1, expected, found: record.input });
+        }
+        records.push(record);
+    }
+    Ok((records, whole))
+}
+
+/// The finished records, after cutting off what a killed run left half-written.
+fn keep_finished(folder: &Path, identity: &RunIdentity) -> Result<Vec<InputRecord>, RunError> {
+    let (records, length) = read_records(folder, identity)?;
+    let path = folder.join(INPUTS_FILE);
+    let file = OpenOptions::new().write(true).open(&path);
+    file.and_then(|file| file.set_len(length as u64)).map_err(|source| RunError::Io { path, source })?;
+    Ok(records)
+}

@@ -1,0 +1,320 @@
+//! What is said about all inputs of an audit together.
+
+use serde::{Deserialize, Serialize};
+
+use super::record::{InputRecord, Outcome};
+use crate::attack::AttackKind;
+use crate::quantity::{extended, Probability};
+use crate::stats;
+
+/// Median and range of one quantity over the inputs that have it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spread {
+    /// Inputs that have the quantity.
+    pub inputs: usize,
+    /// Median over those; like the others, it may be infinite.
+    #[serde(with = "extended")]
+    pub median: f64,
+    /// Smallest.
+    #[serde(with = "extended")]
+    pub min: f64,
+    /// Largest.
+    #[serde(with = "extended")]
+    pub max: f64,
+}
+
+/// What kind of number a quantity is, and so which way it may be rounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QuantityKind {
+    /// Neither bound.
+    Estimate,
+    /// The true value is at least this.
+    LowerBound,
+    /// The true value is at most this.
+    UpperBound,
+}
+
+/// One row of the summary.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NamedSpread {
+    /// Which quantity.
+    pub quantity: String,
+    /// What kind of number it is.
+    pub kind: QuantityKind,
+    /// Its unit.
+    pub unit: String,
+    /// Its spread; none if no input has it.
+    pub spread: Option<Spread>,
+}
+
+/// How a bound goes along with the empirical margin over inputs (the paper's figure 6).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Association {
+    /// Which bound.
+    pub bound: String,
+    /// Inputs that have both.
+    pub inputs: usize,
+    /// Pearson's correlation; none where one side is constant or there are too few inputs.
+    pub pearson: Option<f64>,
+    /// Spearman's rank correlation; likewise.
+    pub spearman: Option<f64>,
+    /// Least squares: empirical margin = slope · bound + intercept; likewise.
+    pub slope: Option<f64>,
+    /// Likewise.
+    pub intercept: Option<f64>,
+}
+
+/// The mean empirical margin over the data, E[R(x)] with R(x) replaced by its upper bound.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatasetMargin {
+    /// Mean over inputs with a refutation, in input units.
+    pub mean: f64,
+    /// Student's t interval for the population mean of these inputs.
+    pub interval: Option<(f64, f64)>,
+    /// Confidence of the interval.
+    pub confidence: f64,
+    /// Inputs in the mean.
+    pub inputs: usize,
+    /// Inputs left out because no refutation was found: their margin may be larger than any in the mean.
+    pub without_refutation: usize,
+}
+
+/// The summary of an audit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Summary {
+    /// Inputs audited.
+    pub inputs: usize,
+    /// First-order bounds below, refutation above.
+    pub bracketed: usize,
+    /// One side is missing.
+    pub undecided: usize,
+    /// A first-order bound above a refuted norm.
+    pub alarms: usize,
+    /// The computation broke down.
+    pub failed: usize,
+    /// Inputs without first-order bounds, because the probability is not shown to exceed the level.
+    pub abstentions: usize,
+    /// Every quantity's median and range.
+    pub spreads: Vec<NamedSpread>,
+    /// Each first-order bound against the empirical margin.
+    pub associations: Vec<Association>,
+    /// E[R(x)].
+    pub dataset_margin: Option<DatasetMargin>,
+    /// For each attack, on how many inputs it found the smallest refutation.
+    pub best_attacks: Vec<(AttackKind, usize)>,
+}
+
+/// Failure probability of the interval of the dataset's margin.
+const MEAN_FAILURE_PROBABILITY: f64 = 0.05;
+
+/// A quantity's name, kind, unit and place in a record.
+type Column = (&'static str, QuantityKind, &'static str, fn(&InputRecord) -> Option<f64>);
+
+const INPUT_UNITS: &str = "input units";
+const OUTPUT_UNITS: &str = "output units";
+use QuantityKind::{Estimate, LowerBound, UpperBound};
+
+const COLUMNS: [Column; 11] = [
+    ("r", Estimate, OUTPUT_UNITS, |r| Some(r.radius?.get())),
+    ("minimum r (Algorithm 1)", Estimate, OUTPUT_UNITS, |r| Some(r.minimum_radius?.estimate.get())),
+    ("P(‖Δ(x,0)‖ ≤ r)", LowerBound, "probability", |r| Some(r.probability?.lower.get())),
+    ("smallest σ", Estimate, "code units", |r| Some(r.encoder?.smallest_std.get())),
+    ("mean σ", Estimate, "code units", |r| Some(r.encoder?.mean_std.get())),
+    ("‖J‖_F", Estimate, "code per input unit", |r| Some(r.encoder?.jacobian_frobenius.get())),
+    ("theorem1", Estimate, INPUT_UNITS, theorem1),
+    ("operator", Estimate, INPUT_UNITS, operator),
+    ("whitened", Estimate, INPUT_UNITS, whitened),
+    ("linear region", Estimate, INPUT_UNITS, |r| Some(r.linear_region?.get())),
+    ("margin, all attacks", UpperBound, INPUT_UNITS, margin),
+];
+
+/// A bound's name and place in a record.
+type Bound = (&'static str, fn(&InputRecord) -> Option<f64>);
+
+const BOUNDS: [Bound; 3] = [("theorem1", theorem1), ("operator", operator), ("whitened", whitened)];
+
+fn theorem1(record: &InputRecord) -> Option<f64> {
+    Some(record.first_order?.theorem1.get())
+}
+
+fn operator(record: &InputRecord) -> Option<f64> {
+    Some(record.first_order?.operator.get())
+}
+
+fn whitened(record: &InputRecord) -> Option<f64> {
+    Some(record.first_order?.whitened.get())
+}
+
+fn margin(record: &InputRecord) -> Option<f64> {
+    Some(record.margin_upper?.get())
+}
+
+fn spread(values: impl Iterator<Item = f64>) -> Option<Spread> {
+    let values: Vec<f64> = values.filter(|value| !value.is_nan()).collect();
+    Some(Spread {
+        inputs: values.len(),
+        median: stats::median(&values).ok()?,
+        min: stats::min(&values).ok()?,
+        max: stats::max(&values).ok()?,
+    })
+}
+
+impl NamedSpread {
+    fn new(quantity: &str, kind: QuantityKind, unit: &str, spread: Option<Spread>) -> Self {
+        Self { quantity: quantity.to_owned(), kind, unit: unit.to_owned(), spread }
+    }
+}
+
+impl Summary {
+    /// Summarises the records of a finished audit.
+    #[must_use]
+    pub fn of(records: &[InputRecord]) -> Self {
+        let count = |outcome| records.iter().filter(|record| record.outcome == outcome).count();
+        let mut spreads: Vec<NamedSpread> = COLUMNS
+            .iter()
+            .map(|&(quantity, kind, unit, get)| {
+                NamedSpread::new(quantity, kind, unit, spread(records.iter().filter_map(get)))
+            })
+            .collect();
+        spreads.extend(attack_kinds(records).into_iter().map(|kind| attack_spread(records, kind)));
+        spreads.extend(BOUNDS.iter().map(|(name, bound)| ratio_spread(records, name, *bound)));
+        Self {
+            inputs: records.len(),
+            bracketed: count(Outcome::Bracketed),
+            undecided: count(Outcome::Undecided),
+            alarms: count(Outcome::Alarm),
+            failed: count(Outcome::Failed),
+            abstentions: records.iter().filter(|record| record.first_order.is_none()).count(),
+            spreads,
+            associations: BOUNDS.iter().map(|(name, bound)| association(records, name, *bound)).collect(),
+            dataset_margin: dataset_margin(records),
+            best_attacks: attack_kinds(records)
+                .into_iter()
+                .map(|kind| (kind, records.iter().filter(|record| record.best_attack == Some(kind)).count()))
+                .collect(),
+        }
+    }
+}
+
+/// The attacks that were run, in the order in which they appear.
+fn attack_kinds(records: &[InputRecord]) -> Vec<AttackKind> {
+    let mut kinds = Vec::new();
+    for attack in records.iter().flat_map(|record| &record.attacks) {
+        if !kinds.contains(&attack.attack) {
+            kinds.push(attack.attack);
+        }
+    }
+    kinds
+}
+
+fn attack_spread(records: &[InputRecord], kind: AttackKind) -> NamedSpread {
+    let uppers = records.iter().filter_map(|record| {
+        let attack = record.attacks.iter().find(|attack| attack.attack == kind)?;
+        Some(attack.margin_upper?.get())
+    });
+    NamedSpread::new(&format!("margin, {kind}"), UpperBound, INPUT_UNITS, spread(uppers))
+}
+
+fn ratio_spread(records: &[InputRecord], name: &str, bound: fn(&InputRecord) -> Option<f64>) -> NamedSpread {
+    let ratios = records.iter().filter_map(|record| Some(margin(record)? / bound(record)?));
+    NamedSpread::new(&format!("margin / {name}"), Estimate, "ratio", spread(ratios))
+}
+
+fn association(records: &[InputRecord], name: &str, bound: fn(&InputRecord) -> Option<f64>) -> Association {
+    let pairs = records.iter().filter_map(|record| Some((bound(record)?, margin(record)?)));
+    let (x, y): (Vec<f64>, Vec<f64>) = pairs.filter(|(x, y)| x.is_finite() && y.is_finite()).unzip();
+    let line = stats::least_squares_line(&x, &y).ok();
+    Association {
+        bound: name.to_owned(),
+        inputs: x.len(),
+        pearson: stats::pearson(&x, &y).ok(),
+        spearman: stats::spearman(&x, &y).ok(),
+        slope: line.map(|line| line.slope),
+        intercept: line.map(|line| line.intercept),
+    }
+}
+
+fn dataset_margin(records: &[InputRecord]) -> Option<DatasetMargin> {
+    let margins: Vec<f64> = records.iter().filter_map(margin).collect();
+    if margins.is_empty() {
+        return None;
+    }
+    let failure_probability = Probability::new(MEAN_FAILURE_PROBABILITY).ok()?;
+    let interval = stats::mean_with_interval(&margins, failure_probability).ok();
+    Some(DatasetMargin {
+        mean: margins.iter().sum::<f64>() / margins.len() as f64,
+        // A margin is never negative, so neither is its mean.
+        interval: interval.map(|interval| (interval.lower.max(0.0), interval.upper)),
+        confidence: 1.0 - MEAN_FAILURE_PROBABILITY,
+        inputs: margins.len(),
+        without_refutation: records.len() - margins.len(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bounds::FirstOrderLadder;
+    use crate::quantity::{Estimate, UpperBound};
+
+    fn record(input: usize, bound: f64, upper: Option<f64>) -> InputRecord {
+        let estimate = |value| Estimate::new(value).unwrap();
+        InputRecord {
+            outcome: if upper.is_some() { Outcome::Bracketed } else { Outcome::Undecided },
+            first_order: Some(FirstOrderLadder {
+                theorem1: estimate(bound),
+                operator: estimate(2.0 * bound),
+                whitened: estimate(3.0 * bound),
+            }),
+            margin_upper: upper.map(|value| UpperBound::new(value).unwrap()),
+            ..InputRecord::empty(input)
+        }
+    }
+
+    fn find<'a>(summary: &'a Summary, quantity: &str) -> &'a NamedSpread {
+        summary.spreads.iter().find(|row| row.quantity == quantity).unwrap()
+    }
+
+    #[test]
+    fn figures_match_hand_computed_ones() {
+        let records = [record(0, 1.0, Some(2.0)), record(1, 2.0, Some(4.0)), record(2, 3.0, Some(9.0))];
+        let summary = Summary::of(&records);
+        assert_eq!((summary.inputs, summary.bracketed, summary.abstentions), (3, 3, 0));
+        let theorem1 = find(&summary, "theorem1").spread.unwrap();
+        assert_eq!((theorem1.median, theorem1.min, theorem1.max), (2.0, 1.0, 3.0));
+        assert_eq!(find(&summary, "margin / theorem1").spread.unwrap().max, 3.0);
+        let association = &summary.associations[0];
+        // Means 2 and 5; Sxy = 7, Sxx = 2, Syy = 26.
+        assert!((association.slope.unwrap() - 3.5).abs() < 1e-12);
+        assert!((association.intercept.unwrap() + 2.0).abs() < 1e-12);
+        assert!((association.pearson.unwrap() - 7.0 / 52.0_f64.sqrt()).abs() < 1e-12);
+        assert!((association.spearman.unwrap() - 1.0).abs() < 1e-12);
+        assert!((summary.dataset_margin.unwrap().mean - 5.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn inputs_without_a_refutation_are_counted_not_averaged() {
+        let summary = Summary::of(&[record(0, 1.0, Some(2.0)), record(1, f64::INFINITY, None)]);
+        assert_eq!((summary.bracketed, summary.undecided), (1, 1));
+        let theorem1 = find(&summary, "theorem1").spread.unwrap();
+        assert_eq!((theorem1.inputs, theorem1.max), (2, f64::INFINITY));
+        let json = serde_json::to_string(&summary).unwrap();
+        assert_eq!(serde_json::from_str::<Summary>(&json).unwrap(), summary);
+        let margin = summary.dataset_margin.unwrap();
+        assert_eq!((margin.mean, margin.inputs, margin.without_refutation), (2.0, 1, 1));
+        assert_eq!(margin.interval, None);
+    }
+
+    #[test]
+    fn no_input_at_all_gives_empty_rows_instead_of_numbers() {
+        let summary = Summary::of(&[]);
+        assert!(summary.spreads.iter().all(|row| row.spread.is_none()));
+        assert_eq!(summary.dataset_margin, None);
+    }
+}

@@ -1,0 +1,378 @@
+//! The empirical margin: the smallest perturbation found that breaks robustness, an upper bound of R(x).
+//!
+//! A perturbation refutes robustness at its norm if, on draws never used before, the Clopper–Pearson upper bound of
+//! P(‖Δ‖ ≤ r) is at most the level. Each such decision spends an equal share of the search's failure probability,
+//! so all refutations of a search hold together.
+
+use std::collections::VecDeque;
+
+use candle_core::Result;
+use serde::{Deserialize, Serialize};
+
+use super::draws::{count_draws, DrawCounts};
+use crate::attack::{AscentNotes, Attack, AttackKind, AttackedInput, Constraint, Effort, PixelBox, Task, Victim};
+use crate::quantity::{Probability, Radius, UpperBound};
+use crate::seed::{standard_normal, Seed};
+use crate::stats::normal;
+
+/// How norms are visited.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Protocol {
+    /// Bracket by rays, then bisect; every attack starts from the last one's result, and every refuting perturbation
+    /// is shortened along its ray.
+    Bisect {
+        /// Stop when the smallest refuted norm exceeds the largest norm that withstood by less than this fraction.
+        tolerance: f64,
+    },
+    /// The paper's Algorithm 2: walk down from the largest norm by a fixed step, one perturbation per restart, until
+    /// no restart breaks robustness.
+    Paper {
+        /// Step between norms, in input units.
+        decrement: f64,
+    },
+}
+
+/// How to search for one input's margin with one attack.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SearchPlan {
+    /// How norms are visited.
+    pub protocol: Protocol,
+    /// Largest norm tried, in input units.
+    pub max_norm: f64,
+    /// Optional range of the perturbed input's coordinates.
+    pub pixel_box: Option<PixelBox>,
+    /// Fresh draws per decision.
+    pub decision_draws: usize,
+    /// Work per attack and norm.
+    pub effort: Effort,
+}
+
+/// What a search found.
+#[derive(Debug, Clone)]
+pub struct MarginSearch {
+    /// The smallest refuting perturbation; none if none was found up to the largest norm.
+    pub refutation: Option<Refutation>,
+    /// The largest norm at which the attack failed below the refutation. Proves nothing.
+    pub withstood: f64,
+    /// Decisions made on fresh draws.
+    pub decisions: u64,
+    /// What went wrong inside the attacks.
+    pub notes: AscentNotes,
+}
+
+/// A perturbation that breaks robustness, with its evidence.
+#[derive(Debug, Clone)]
+pub struct Refutation {
+    /// The perturbed input; its norm is an upper bound of the margin.
+    pub attacked: AttackedInput,
+    /// Fresh draws at it.
+    pub counts: DrawCounts,
+    /// P(‖Δ‖ ≤ r) is at most this, and this is at most the level.
+    pub probability_upper: UpperBound,
+}
+
+/// What a search works on.
+#[derive(Debug, Clone, Copy)]
+pub struct SearchTarget<'a> {
+    /// The input.
+    pub victim: &'a Victim<'a>,
+    /// r.
+    pub radius: Radius,
+    /// m.
+    pub level: Probability,
+    /// Failure probability of all refutations of this search together.
+    pub failure_probability: Probability,
+    /// Unit directions worth trying first.
+    pub directions: &'a [Vec<f32>],
+}
+
+/// Decisions that a bisecting search may make; fixed beforehand because each spends a share of the failure probability.
+const BISECT_DECISIONS: usize = 48;
+/// Draws on which candidates are compared before one is put to a decision.
+const STEERING_DRAWS: usize = 512;
+/// Candidates compared at once; bounds memory.
+const STEERING_ROWS: usize = 64;
+/// Norms tried on every ray while bracketing, each this fraction of the next larger one.
+const RAY_RATIO: f64 = 0.75;
+/// Number of norms tried on every ray while bracketing; 0.75^17 is below 1 %.
+const RAY_NORMS: i32 = 18;
+/// Halvings when shortening a refuting perturbation.
+const SHORTENING_STEPS: usize = 7;
+/// A shortened perturbation is put to a decision if it saves at least this fraction.
+const WORTH_SHORTENING: f64 = 0.01;
+/// Below a refuted norm with nothing known further down, the next norm is this fraction of it.
+const DESCENT: f64 = 0.8;
+/// Norms below this fraction of the largest one are not searched.
+const SMALLEST_FRACTION: f64 = 1e-6;
+
+/// Searches for the smallest perturbation that breaks robustness. `name` is the prefix of the streams used.
+///
+/// # Errors
+/// If a tensor operation fails.
+pub fn search_margin(
+    target: &SearchTarget<'_>,
+    plan: &SearchPlan,
+    kind: AttackKind,
+    seed: Seed,
+    name: &str,
+) -> Result<MarginSearch> {
+    let mut search = Search::new(target, plan, kind, seed, format!("{name}/{kind}"));
+    match plan.protocol {
+        Protocol::Bisect { tolerance } => search.bisect(tolerance)?,
+        Protocol::Paper { decrement } => search.walk_down(decrement)?,
+    }
+    Ok(MarginSearch {
+        refutation: search.best,
+        withstood: search.withstood,
+        decisions: search.decisions,
+        notes: search.notes,
+    })
+}
+
+struct Search<'a> {
+    target: &'a SearchTarget<'a>,
+    plan: &'a SearchPlan,
+    attack: Box<dyn Attack>,
+    directions: Vec<Vec<f32>>,
+    seed: Seed,
+    name: String,
+    steering_noise: Vec<f32>,
+    failure_per_decision: Probability,
+    decisions_allowed: usize,
+    decisions: u64,
+    attacks: u64,
+    best: Option<Refutation>,
+    withstood: f64,
+    notes: AscentNotes,
+}
+
+impl<'a> Search<'a> {
+    fn new(target: &'a SearchTarget<'a>, plan: &'a SearchPlan, kind: AttackKind, seed: Seed, name: String) -> Self {
+        let mut stream = seed.stream(&format!("{name}/steering"));
+        let steering_noise = standard_normal(&mut stream, STEERING_DRAWS * target.victim.latent_dim());
+        let directions = kind.directions(
+            target.directions,
+            plan.effort,
+            &mut seed.stream(&format!("{name}/directions")),
+            target.victim.input().len(),
+        );
+        let decisions_allowed = match plan.protocol {
+            Protocol::Bisect { .. } => BISECT_DECISIONS,
+            Protocol::Paper { decrement } => {
+                paper_norms(plan.max_norm, decrement) * kind.proposals(directions.len(), plan.effort)
+            }
+        };
+        Self {
+            target,
+            plan,
+            attack: kind.attack(),
+            directions,
+            seed,
+            name,
+            steering_noise,
+            failure_per_decision: target.failure_probability.split(decisions_allowed),
+            decisions_allowed,
+            decisions: 0,
+            attacks: 0,
+            best: None,
+            withstood: 0.0,
+            notes: AscentNotes::default(),
+        }
+    }
+
+    /// Brackets along rays, then bisects with the attack.
+    fn bisect(&mut self, tolerance: f64) -> Result<()> {
+        if let Some(candidate) = self.best_on_rays()? {
+            self.decide_and_shorten(candidate)?;
+        }
+        if self.best.is_none() && !self.attack_at(self.plan.max_norm)? {
+            self.withstood = self.plan.max_norm;
+            return Ok(());
+        }
+        while let Some(refuted) = self.best.as_ref().map(|best| best.attacked.norm().get()) {
+            let floor = self.plan.max_norm * SMALLEST_FRACTION;
+            if self.exhausted() || refuted <= self.withstood * (1.0 + tolerance) || refuted <= floor {
+                break;
+            }
+            let norm = if self.withstood > 0.0 { (refuted * self.withstood).sqrt() } else { refuted * DESCENT };
+            if !self.attack_at(norm)? {
+                self.withstood = norm;
+            }
+        }
+        Ok(())
+    }
+
+    /// Algorithm 2: down from the largest norm until no restart breaks robustness.
+    fn walk_down(&mut self, decrement: f64) -> Result<()> {
+        for index in 0..paper_norms(self.plan.max_norm, decrement) {
+            let norm = self.plan.max_norm - index as f64 * decrement;
+            let mut broken = false;
+            for candidate in self.propose(norm)? {
+                broken = self.decide(candidate)?;
+                if broken {
+                    break;
+                }
+            }
+            if !broken {
+                self.withstood = norm;
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn exhausted(&self) -> bool {
+        self.decisions >= self.decisions_allowed as u64
+    }
+
+    /// Runs the attack at one norm; whether its best proposal was refuting.
+    fn attack_at(&mut self, norm: f64) -> Result<bool> {
+        let candidates = self.propose(norm)?;
+        match self.most_promising(candidates)? {
+            Some((candidate, inside)) if inside <= self.target.level.get() => self.decide_and_shorten(candidate),
+            _ => Ok(false),
+        }
+    }
+
+    fn propose(&mut self, norm: f64) -> Result<Vec<AttackedInput>> {
+        let task = Task {
+            victim: self.target.victim,
+            radius: self.target.radius,
+            constraint: self.constraint(norm),
+            directions: &self.directions,
+            warm_start: match self.plan.protocol {
+                Protocol::Bisect { .. } => self.best.as_ref().map(|best| &best.attacked),
+                Protocol::Paper { .. } => None,
+            },
+            effort: self.plan.effort,
+        };
+        let mut stream = self.seed.stream(&format!("{}/attack/{}", self.name, self.attacks));
+        let proposals = self.attack.propose(&task, &mut stream)?;
+        self.attacks += 1;
+        self.notes.add(proposals.notes);
+        Ok(proposals.candidates)
+    }
+
+    fn constraint(&self, norm: f64) -> Constraint {
+        Constraint { norm, pixel_box: self.plan.pixel_box }
+    }
+
+    /// The shortest perturbation on any given ray that seems to break robustness.
+    fn best_on_rays(&mut self) -> Result<Option<AttackedInput>> {
+        let input = self.target.victim.input();
+        let mut candidates = Vec::new();
+        for exponent in (0..RAY_NORMS).rev() {
+            let constraint = self.constraint(self.plan.max_norm * RAY_RATIO.powi(exponent));
+            for direction in &self.directions {
+                let long: Vec<f32> = direction.iter().map(|d| d * scale_of(constraint.norm)).collect();
+                candidates.push(AttackedInput::new(input, &long, constraint));
+            }
+        }
+        let target = self.steering_target();
+        let mut candidates = VecDeque::from(candidates);
+        // Shortest first: stop at the first block of candidates that holds a hit.
+        while !candidates.is_empty() {
+            let block: Vec<AttackedInput> = candidates.drain(..STEERING_ROWS.min(candidates.len())).collect();
+            let inside = self.steer(&block)?;
+            let hit = block.into_iter().zip(inside).find(|(_, inside)| *inside <= target);
+            if let Some((candidate, _)) = hit {
+                return Ok(Some(candidate));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The candidate with the fewest steering draws inside the radius, and that fraction.
+    fn most_promising(&self, candidates: Vec<AttackedInput>) -> Result<Option<(AttackedInput, f64)>> {
+        let inside = self.steer(&candidates)?;
+        Ok(candidates.into_iter().zip(inside).min_by(|a, b| a.1.total_cmp(&b.1)))
+    }
+
+    /// Fraction of the steering draws inside the radius for every candidate; 1 where a distance is not a number.
+    fn steer(&self, candidates: &[AttackedInput]) -> Result<Vec<f64>> {
+        let mut fractions = Vec::with_capacity(candidates.len());
+        for block in candidates.chunks(STEERING_ROWS) {
+            let values: Vec<f32> = block.iter().flat_map(|candidate| candidate.values()).copied().collect();
+            let distances = self.target.victim.distances(&values, &self.steering_noise)?;
+            for draws in distances.chunks_exact(STEERING_DRAWS) {
+                let outside = draws.iter().filter(|&&distance| distance > self.target.radius.get()).count();
+                fractions.push(1.0 - outside as f64 / STEERING_DRAWS as f64);
+            }
+        }
+        Ok(fractions)
+    }
+
+    /// The fraction inside at which a decision on fresh draws is likely to refute: the level less the width of the
+    /// Clopper–Pearson bound and one standard deviation.
+    fn steering_target(&self) -> f64 {
+        let deviations = 1.0 - normal::quantile(self.failure_per_decision.get());
+        let m = self.target.level.get();
+        m - deviations * (m * (1.0 - m) / self.plan.decision_draws as f64).sqrt()
+    }
+
+    /// Decides on a candidate and, if it refutes, on shorter versions of it. Whether it refuted.
+    fn decide_and_shorten(&mut self, candidate: AttackedInput) -> Result<bool> {
+        if !self.decide(candidate.clone())? {
+            return Ok(false);
+        }
+        let shortened = self.shorten(&candidate)?;
+        if shortened.norm().get() < (1.0 - WORTH_SHORTENING) * candidate.norm().get() && !self.exhausted() {
+            self.decide(shortened)?;
+        }
+        Ok(true)
+    }
+
+    /// Bisects along the ray of a refuting perturbation for the shortest one that still seems to refute.
+    fn shorten(&self, candidate: &AttackedInput) -> Result<AttackedInput> {
+        let input = self.target.victim.input();
+        let perturbation: Vec<f32> = candidate.values().iter().zip(input).map(|(a, x)| a - x).collect();
+        let full = candidate.norm().get();
+        let (mut low, mut high) = ((self.withstood / full).min(1.0), 1.0);
+        let mut shortest = candidate.clone();
+        for _ in 0..SHORTENING_STEPS {
+            let middle = 0.5 * (low + high);
+            let shorter = AttackedInput::new(input, &perturbation, self.constraint(middle * full));
+            if self.steer(std::slice::from_ref(&shorter))?[0] <= self.steering_target() {
+                high = middle;
+                shortest = shorter;
+            } else {
+                low = middle;
+            }
+        }
+        Ok(shortest)
+    }
+
+    /// Decides on fresh draws whether a candidate breaks robustness; keeps the shortest that does.
+    fn decide(&mut self, attacked: AttackedInput) -> Result<bool> {
+        if self.exhausted() {
+            return Ok(false);
+        }
+        let mut stream = self.seed.stream(&format!("{}/decision/{}", self.name, self.decisions));
+        self.decisions += 1;
+        let Search { target, plan, .. } = self;
+        let counts = count_draws(target.victim, attacked.values(), target.radius, plan.decision_draws, &mut stream)?;
+        let Ok(probability_upper) = counts.probability_upper(self.failure_per_decision) else { return Ok(false) };
+        let refutes = probability_upper.get() <= self.target.level.get();
+        let shortest = self.best.as_ref().is_none_or(|best| attacked.norm() < best.attacked.norm());
+        if refutes && shortest && attacked.norm().get().is_finite() {
+            self.best = Some(Refutation { attacked, counts, probability_upper });
+        }
+        Ok(refutes)
+    }
+}
+
+/// Norms visited by Algorithm 2: from the largest down to above 0.
+fn paper_norms(max_norm: f64, decrement: f64) -> usize {
+    // Settings guarantee a quotient between 1 and a few thousand.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let count = (max_norm / decrement).ceil() as usize;
+    count.max(1)
+}
+
+/// A length in single precision.
+#[allow(clippy::cast_possible_truncation)]
+fn scale_of(length: f64) -> f32 {
+    length as f32
+}
