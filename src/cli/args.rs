@@ -1,0 +1,312 @@
+//! The command line as typed.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::attack::{AttackKind, PixelBox, Threat};
+use crate::model::device::DeviceChoice;
+use crate::quantity::{Probability, Radius};
+
+/// Certifies how robust a variational autoencoder is, and puts the theory behind that on trial.
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 110)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Bracket the robustness margin of every input: Theorem 1's lower bounds against attacks.
+    ///
+    /// Without arguments: the embedded digits and a small β-VAE trained on them. Exit status 0 if every input is
+    /// bracketed, 1 on an alarm (a first-order bound above the norm of a perturbation that breaks robustness), 3 if an
+    /// input is undecided.
+    #[command(after_long_help = AUDIT_EXAMPLES, allow_negative_numbers = true)]
+    Audit(Box<AuditArguments>),
+    /// Train a β-VAE.
+    #[command(after_long_help = TRAIN_EXAMPLES, allow_negative_numbers = true)]
+    Train(Box<TrainArguments>),
+    /// Check the perturbations that an audit saved: norms measured anew, fresh draws.
+    #[command(after_long_help = REPLAY_EXAMPLES)]
+    Replay(ReplayArguments),
+}
+
+const AUDIT_EXAMPLES: &str = "Examples:
+  vaecert audit
+  vaecert audit --model mnist.safetensors --data mnist --data-dir data/mnist --inputs 25 --out run
+  vaecert audit --out run --resume
+  vaecert audit --r 4.0 --threat joint --attack max-damage,random --box 0,1 --json";
+
+const TRAIN_EXAMPLES: &str = "Examples:
+  vaecert train --data digits --epochs 300 --batch-size 64 --out digits.safetensors
+  vaecert train --data mnist --data-dir data/mnist --beta 4 --epochs 5 --out mnist-beta4.safetensors
+  vaecert train --data gaussian:4,1,0.25 --architecture linear --latent-dim 2 --out linear.safetensors";
+
+const REPLAY_EXAMPLES: &str = "Examples:
+  vaecert replay run
+  vaecert replay run --input 17 --draws 100000 --seed 99";
+
+/// Which data.
+#[derive(Debug, Args)]
+pub(crate) struct DataArguments {
+    /// digits, mnist, fashion-mnist, cifar10, FILE.npy ([n, …]), gaussian:EIGENVALUES or mixture:K,D,SEPARATION,STD.
+    #[arg(long, default_value = "digits", value_name = "DATA")]
+    pub(crate) data: String,
+    /// Folder of the idx files (mnist, fashion-mnist; plain or .gz) or of the binary batches (cifar10).
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Seed of synthetic data.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(crate) data_seed: u64,
+}
+
+/// Where to compute.
+#[derive(Debug, Args)]
+pub(crate) struct ComputeArguments {
+    /// cpu, cuda:N or auto.
+    #[arg(long, default_value = "cpu", value_name = "DEVICE")]
+    pub(crate) device: DeviceChoice,
+    /// Threads; results do not depend on it. Default: as many as the machine has.
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<NonZeroUsize>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SplitArgument {
+    Train,
+    Test,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProtocolArgument {
+    /// Bracket and bisect.
+    Bisect,
+    /// The paper's Algorithm 2: walk down by a fixed step.
+    Paper,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditArguments {
+    /// Model file written by `vaecert train`. Default: a small β-VAE of the embedded digits.
+    #[arg(long, value_name = "FILE", conflicts_with = "train")]
+    pub(crate) model: Option<PathBuf>,
+    /// Train the default model on the spot instead of using the embedded one.
+    #[arg(long)]
+    pub(crate) train: bool,
+    #[command(flatten)]
+    pub(crate) data: DataArguments,
+    /// Part of the data to audit.
+    #[arg(long, value_enum, default_value = "test")]
+    pub(crate) split: SplitArgument,
+    /// Index of the first input.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(crate) first: usize,
+    /// Number of inputs.
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    pub(crate) inputs: usize,
+
+    /// The same radius r for every input, in output units.
+    #[arg(long, value_name = "R", value_parser = radius, conflicts_with = "r_quantile", help_heading = "Robustness")]
+    pub(crate) r: Option<Radius>,
+    /// Choose r per input: this quantile of ‖Δ(x,0)‖, from draws used for nothing else. Default: 0.9.
+    #[arg(long, value_name = "Q", value_parser = probability, help_heading = "Robustness")]
+    pub(crate) r_quantile: Option<Probability>,
+    /// m: a reconstruction must stay within r with more than this probability.
+    #[arg(long, default_value = "0.5", value_name = "M", value_parser = probability, help_heading = "Robustness")]
+    pub(crate) level: Probability,
+    /// mean: the attacker reaches the code's mean only (what Theorem 1 is about); joint: also its standard deviation.
+    #[arg(long, default_value = "mean", value_name = "THREAT", help_heading = "Robustness")]
+    pub(crate) threat: Threat,
+    /// All probability bounds and refutations of the run hold together, except with this probability.
+    #[arg(long, default_value = "0.001", value_name = "P", value_parser = probability, help_heading = "Robustness")]
+    pub(crate) failure_probability: Probability,
+    /// Draws that choose r.
+    #[arg(long, default_value_t = 2_000, value_name = "N", help_heading = "Robustness")]
+    pub(crate) selection_draws: usize,
+    /// Fresh draws that estimate P(‖Δ(x,0)‖ ≤ r).
+    #[arg(long, default_value_t = 10_000, value_name = "N", help_heading = "Robustness")]
+    pub(crate) draws: usize,
+
+    /// Attacks, separated by commas: exceedance, max-damage, latent, random.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "exceedance,max-damage,latent,random",
+        value_name = "NAMES",
+        help_heading = "Attacks"
+    )]
+    pub(crate) attack: Vec<AttackKind>,
+    /// How norms are visited.
+    #[arg(long, value_enum, default_value = "bisect", help_heading = "Attacks")]
+    pub(crate) protocol: ProtocolArgument,
+    /// Bisect until the bracket's ends differ by less than this fraction.
+    #[arg(long, default_value_t = 0.05, value_name = "FRACTION", help_heading = "Attacks")]
+    pub(crate) tolerance: f64,
+    /// Step of the protocol `paper`, in input units.
+    #[arg(long, default_value_t = 0.1, value_name = "STEP", help_heading = "Attacks")]
+    pub(crate) decrement: f64,
+    /// Largest perturbation norm tried, in input units.
+    #[arg(long, default_value_t = 10.0, value_name = "NORM", help_heading = "Attacks")]
+    pub(crate) max_norm: f64,
+    /// Keep every coordinate of the attacked input in this range.
+    #[arg(long = "box", value_name = "LOW,HIGH", value_parser = pixel_box, allow_hyphen_values = true, help_heading = "Attacks")]
+    pub(crate) pixel_box: Option<PixelBox>,
+    /// Random starts per attack and norm, beside the structured ones and the warm one.
+    #[arg(long, default_value_t = 4, value_name = "N", help_heading = "Attacks")]
+    pub(crate) restarts: usize,
+    /// Gradient steps per attack and norm; random directions of the random attack.
+    #[arg(long, default_value_t = 40, value_name = "N", help_heading = "Attacks")]
+    pub(crate) steps: usize,
+    /// Draws of the code shared by one optimisation.
+    #[arg(long, default_value_t = 32, value_name = "N", help_heading = "Attacks")]
+    pub(crate) attack_draws: usize,
+    /// Fresh draws that decide whether a perturbation breaks robustness.
+    #[arg(long, default_value_t = 4_000, value_name = "N", help_heading = "Attacks")]
+    pub(crate) decision_draws: usize,
+
+    /// Seed of all draws.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(crate) seed: u64,
+    /// Folder of the run. Default: vaecert-runs/NAME, with a NAME made from everything that decides the results; what
+    /// is finished there is taken over.
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    pub(crate) out: Option<PathBuf>,
+    /// Continue the run in --out.
+    #[arg(long, conflicts_with = "overwrite", help_heading = "Output")]
+    pub(crate) resume: bool,
+    /// Replace the run that is already there.
+    #[arg(long, help_heading = "Output")]
+    pub(crate) overwrite: bool,
+    /// Print one JSON line per input and one for the summary instead of tables.
+    #[arg(long, help_heading = "Output")]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) compute: ComputeArguments,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LinkArgument {
+    /// The head gives the log-variance.
+    LogVariance,
+    /// log(1 + exp of the head).
+    Softplus,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TrainArguments {
+    #[command(flatten)]
+    pub(crate) data: DataArguments,
+    /// Model file to write; beside it FILE.metrics.jsonl and, until the end, FILE.checkpoint.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// digits, paper-mnist, paper-cifar or linear. Default: what fits the data.
+    #[arg(long, value_name = "NAME", help_heading = "Model")]
+    pub(crate) architecture: Option<String>,
+    /// Latent size. Default: the architecture's.
+    #[arg(long, value_name = "N", help_heading = "Model")]
+    pub(crate) latent_dim: Option<usize>,
+    /// τ: added to the encoder's standard deviation, which is then never below it.
+    #[arg(long, default_value_t = 0.0, value_name = "TAU", help_heading = "Model")]
+    pub(crate) std_floor: f64,
+    /// From the standard-deviation head to a standard deviation.
+    #[arg(long, value_enum, default_value = "log-variance", help_heading = "Model")]
+    pub(crate) std_link: LinkArgument,
+    /// Use a Gaussian likelihood of this standard deviation. Default: the architecture's (Bernoulli except linear).
+    #[arg(long, value_name = "STD", help_heading = "Model")]
+    pub(crate) gaussian_std: Option<f64>,
+    /// Weight of the divergence term.
+    #[arg(long, default_value_t = 1.0, value_name = "BETA", help_heading = "Training")]
+    pub(crate) beta: f64,
+    /// Passes over the data.
+    #[arg(long, default_value_t = 100, value_name = "N", help_heading = "Training")]
+    pub(crate) epochs: usize,
+    /// Inputs per step.
+    #[arg(long, default_value_t = 512, value_name = "N", help_heading = "Training")]
+    pub(crate) batch_size: usize,
+    /// Adam's step size.
+    #[arg(long, default_value_t = 1e-3, value_name = "RATE", help_heading = "Training")]
+    pub(crate) learning_rate: f64,
+    /// Seed of weights, order and noise.
+    #[arg(long, default_value_t = 0, value_name = "N", help_heading = "Training")]
+    pub(crate) seed: u64,
+    /// Continue from FILE.checkpoint.
+    #[arg(long, conflicts_with = "overwrite")]
+    pub(crate) resume: bool,
+    /// Replace a model or a checkpoint that is already there.
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    #[command(flatten)]
+    pub(crate) compute: ComputeArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArguments {
+    /// Folder of a run written by `vaecert audit`.
+    #[arg(value_name = "RUN")]
+    pub(crate) run: PathBuf,
+    /// Only these inputs, separated by commas. Default: all that have a perturbation.
+    #[arg(long, value_delimiter = ',', value_name = "N")]
+    pub(crate) input: Vec<usize>,
+    /// Model file, if it has moved since the audit.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) model: Option<PathBuf>,
+    /// Folder of the data, if it has moved since the audit.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Fresh draws per perturbation.
+    #[arg(long, default_value_t = 10_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    pub(crate) draws: u64,
+    /// Seed of the fresh draws.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub(crate) seed: u64,
+    /// Print JSON lines instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) compute: ComputeArguments,
+}
+
+fn number(text: &str) -> Result<f64, String> {
+    text.trim().parse().map_err(|_| format!("expected a number, found {text:?}"))
+}
+
+fn radius(text: &str) -> Result<Radius, String> {
+    Radius::new(number(text)?).map_err(|error| error.to_string())
+}
+
+fn probability(text: &str) -> Result<Probability, String> {
+    Probability::new(number(text)?).map_err(|error| error.to_string())
+}
+
+fn pixel_box(text: &str) -> Result<PixelBox, String> {
+    let expected = || format!("expected two numbers LOW,HIGH, found {text:?}");
+    let (low, high) = text.split_once(',').ok_or_else(expected)?;
+    let end = |text: &str| text.trim().parse::<f32>().map_err(|_| expected());
+    Ok(PixelBox { low: end(low)?, high: end(high)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn numbers_without_meaning_are_refused_with_the_reason() {
+        for (text, reason) in [("0", "above 0"), ("-1", "above 0"), ("nan", "above 0"), ("x", "expected a number")] {
+            assert!(radius(text).unwrap_err().contains(reason), "{text}");
+        }
+        for text in ["0", "1", "1.5", "nan"] {
+            assert!(probability(text).unwrap_err().contains("strictly between 0 and 1"), "{text}");
+        }
+        assert!(pixel_box("0").unwrap_err().contains("LOW,HIGH"));
+        assert_eq!(pixel_box("-1, 1"), Ok(PixelBox { low: -1.0, high: 1.0 }));
+    }
+}

@@ -1,0 +1,166 @@
+//! `vaecert audit`.
+
+use std::path::{Path, PathBuf};
+
+use super::args::{AuditArguments, ProtocolArgument, SplitArgument};
+use super::exit_code::ExitCode;
+use super::failure::Failure;
+use super::table;
+use super::terminal::Terminal;
+use super::train::train_default;
+use crate::attack::Effort;
+use crate::audit::input::AuditedModel;
+use crate::audit::run::{DataChoice, Existing, RunFile, RunFolder};
+use crate::audit::{Audit, AuditPlan, RunIdentity, Summary};
+use crate::data::{DataSource, Split};
+use crate::margin::{Protocol, RadiusRule, SearchPlan};
+use crate::model::{embedded, Model};
+use crate::progress::Progress;
+use crate::quantity::Probability;
+use crate::seed::Seed;
+use crate::threads::Workers;
+
+/// Order of the quantile that chooses r where the user names neither r nor a quantile; the paper's.
+const DEFAULT_QUANTILE: f64 = 0.9;
+/// Where runs go that name no folder.
+const DEFAULT_RUNS_FOLDER: &str = "vaecert-runs";
+
+/// Audits inputs, prints them as they finish, then the summary.
+pub(crate) fn audit(arguments: AuditArguments) -> Result<ExitCode, Failure> {
+    let plan = plan(&arguments)?;
+    plan.check()?;
+    let workers = Workers::new(arguments.compute.threads)?;
+    let device = arguments.compute.device.open()?;
+    let mut terminal = Terminal::new();
+    let (model, model_name) = model(&arguments, &workers, &mut terminal)?;
+    let choice = data_choice(&arguments)?;
+    let dataset = choice.source.load(choice.split, choice.seed)?;
+    let identity = RunIdentity::new(&model, &device, choice, &dataset, plan)?;
+
+    let path = arguments.out.clone().unwrap_or_else(|| default_folder(&identity));
+    let run_file = RunFile { identity: identity.clone(), model: model_path(&arguments) };
+    let mut folder = RunFolder::open(&path, &run_file, existing(&arguments))?;
+    if arguments.train {
+        model.save(&path.join(TRAINED_MODEL_FILE))?;
+    }
+    if folder.finished() > 0 {
+        let taken = format!("{} of {} inputs taken from {}", folder.finished(), identity.inputs, path.display());
+        terminal.note(&format!("{taken}; --overwrite computes them again"));
+    }
+    let max_norm = identity.plan.search.max_norm;
+    if !arguments.json {
+        terminal.print(&table::heading(&identity, &model_name, workers.threads()))?;
+        terminal.print(table::legend())?;
+        terminal.print(&table::row_titles(max_norm))?;
+    }
+    let audited = AuditedModel::new(&model.vae, &device)?;
+    terminal.begin("inputs", identity.inputs, 0);
+    let audit = Audit { model: &audited, dataset: &dataset, identity: &identity };
+    let records = audit.run(&workers, Some(&mut folder), |record| {
+        terminal.step(record.outcome.word());
+        if arguments.json {
+            terminal.print(&(serde_json::to_string(record)? + "\n"))
+        } else {
+            terminal.print(&table::row(record, max_norm))
+        }
+    });
+    terminal.end();
+    let summary = Summary::of(&records?);
+    if arguments.json {
+        let line = serde_json::json!({ "summary": summary });
+        terminal.print(&format!("{line}\n"))?;
+    } else {
+        terminal.print(&table::summary(&summary))?;
+        terminal
+            .print(&format!("written to {}; check the perturbations with: vaecert replay {0}\n", path.display()))?;
+    }
+    Ok(exit_code(&summary))
+}
+
+/// The file that holds the model of `audit --train`.
+const TRAINED_MODEL_FILE: &str = "model.safetensors";
+
+fn exit_code(summary: &Summary) -> ExitCode {
+    if summary.alarms > 0 {
+        ExitCode::NotMet
+    } else if summary.bracketed < summary.inputs {
+        ExitCode::Undecided
+    } else {
+        ExitCode::Met
+    }
+}
+
+fn model(arguments: &AuditArguments, workers: &Workers, terminal: &mut Terminal) -> Result<(Model, String), Failure> {
+    match &arguments.model {
+        Some(path) => Ok((Model::load(path)?, path.display().to_string())),
+        None if arguments.train => {
+            Ok((train_default(workers, terminal)?, "digits β-VAE trained on the spot".to_owned()))
+        }
+        None => Ok((embedded::digits()?, "embedded digits β-VAE".to_owned())),
+    }
+}
+
+/// Where `replay` will find the model; relative paths are relative to where the audit was started.
+fn model_path(arguments: &AuditArguments) -> Option<PathBuf> {
+    if arguments.train {
+        return Some(PathBuf::from(TRAINED_MODEL_FILE));
+    }
+    arguments.model.as_deref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()))
+}
+
+fn data_choice(arguments: &AuditArguments) -> Result<DataChoice, Failure> {
+    Ok(DataChoice {
+        source: DataSource::parse(&arguments.data.data, arguments.data.data_dir.as_deref())?,
+        split: match arguments.split {
+            SplitArgument::Train => Split::Train,
+            SplitArgument::Test => Split::Test,
+        },
+        seed: Seed(arguments.data.data_seed),
+        first: arguments.first,
+        inputs: arguments.inputs,
+    })
+}
+
+fn default_folder(identity: &RunIdentity) -> PathBuf {
+    Path::new(DEFAULT_RUNS_FOLDER).join(table::short(&identity.sha256()))
+}
+
+/// A folder that nobody named is named after the run, so what is in it belongs to this run and is taken over.
+fn existing(arguments: &AuditArguments) -> Existing {
+    if arguments.overwrite {
+        Existing::Overwrite
+    } else if arguments.resume || arguments.out.is_none() {
+        Existing::Resume
+    } else {
+        Existing::Refuse
+    }
+}
+
+fn plan(arguments: &AuditArguments) -> Result<AuditPlan, Failure> {
+    let default_quantile = || Probability::new(DEFAULT_QUANTILE).map_err(|error| Failure::new(ExitCode::Bug, error));
+    let radius = match (arguments.r, arguments.r_quantile) {
+        (Some(radius), _) => RadiusRule::Absolute(radius),
+        (None, Some(order)) => RadiusRule::Quantile(order),
+        (None, None) => RadiusRule::Quantile(default_quantile()?),
+    };
+    Ok(AuditPlan {
+        radius,
+        level: arguments.level,
+        threat: arguments.threat,
+        failure_probability: arguments.failure_probability,
+        selection_draws: arguments.selection_draws,
+        estimation_draws: arguments.draws,
+        attacks: arguments.attack.clone(),
+        search: SearchPlan {
+            protocol: match arguments.protocol {
+                ProtocolArgument::Bisect => Protocol::Bisect { tolerance: arguments.tolerance },
+                ProtocolArgument::Paper => Protocol::Paper { decrement: arguments.decrement },
+            },
+            max_norm: arguments.max_norm,
+            pixel_box: arguments.pixel_box,
+            decision_draws: arguments.decision_draws,
+            effort: Effort { restarts: arguments.restarts, steps: arguments.steps, draws: arguments.attack_draws },
+        },
+        seed: Seed(arguments.seed),
+    })
+}

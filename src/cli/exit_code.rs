@@ -1,0 +1,55 @@
+//! What the program's exit status says.
+
+/// The exit statuses. The README's table lists the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExitCode {
+    /// What was asked for is met: every input bracketed, every replayed perturbation confirmed, the model trained.
+    Met,
+    /// Not met: an alarm, a perturbation that does not refute, a training run that broke down.
+    NotMet,
+    /// The command line makes no sense, or its parts do not fit each other.
+    Usage,
+    /// Something could not be decided either way.
+    Undecided,
+    /// A file cannot be read, understood or written.
+    Unreadable,
+    /// A bug in this program.
+    Bug,
+}
+
+impl ExitCode {
+    /// All of them, in order.
+    pub const ALL: [Self; 6] = [Self::Met, Self::NotMet, Self::Usage, Self::Undecided, Self::Unreadable, Self::Bug];
+
+    /// The number the system sees.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Met => 0,
+            Self::NotMet => 1,
+            Self::Usage => 2,
+            Self::Undecided => 3,
+            Self::Unreadable => 5,
+            Self::Bug => 70,
+        }
+    }
+
+    /// What it means, in the words of the README's table.
+    #[must_use]
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Met => "met: every input bracketed, every perturbation confirmed, or the model trained",
+            Self::NotMet => "not met: an alarm, a perturbation that does not refute, or training that broke down",
+            Self::Usage => "usage: arguments that make no sense or do not fit each other",
+            Self::Undecided => "undecided: at least one input could not be decided, and there is no alarm",
+            Self::Unreadable => "a file that cannot be read, understood or written",
+            Self::Bug => "a bug in vaecert",
+        }
+    }
+}
+
+impl From<ExitCode> for std::process::ExitCode {
+    fn from(code: ExitCode) -> Self {
+        Self::from(code.number())
+    }
+}

@@ -1,0 +1,137 @@
+//! An error on its way to the user: one message and an exit status.
+
+use std::fmt;
+use std::io;
+
+use super::exit_code::ExitCode;
+use crate::audit::replay::ReplayError;
+use crate::audit::run::RunError;
+use crate::audit::PlanError;
+use crate::data::DataError;
+use crate::model::architecture::ArchitectureError;
+use crate::model::device::DeviceError;
+use crate::model::train::TrainError;
+use crate::model::ModelError;
+
+/// What ends a command early.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// The exit status.
+    pub(crate) code: ExitCode,
+    message: String,
+    closed_pipe: bool,
+}
+
+impl Failure {
+    /// A failure with this status and message.
+    pub(crate) fn new(code: ExitCode, message: impl fmt::Display) -> Self {
+        Self { code, message: message.to_string(), closed_pipe: false }
+    }
+
+    /// Whether stdout was closed by its reader, who wants no more.
+    pub(crate) fn is_closed_pipe(&self) -> bool {
+        self.closed_pipe
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+/// stdout cannot be written.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        let closed_pipe = error.kind() == io::ErrorKind::BrokenPipe;
+        Self { closed_pipe, ..Self::new(ExitCode::Unreadable, format!("stdout: {error}")) }
+    }
+}
+
+impl From<DataError> for Failure {
+    fn from(error: DataError) -> Self {
+        let code = match error {
+            DataError::UnknownSource { .. }
+            | DataError::MissingDirectory { .. }
+            | DataError::BadSpecification { .. } => ExitCode::Usage,
+            _ => ExitCode::Unreadable,
+        };
+        Self::new(code, error)
+    }
+}
+
+impl From<ModelError> for Failure {
+    fn from(error: ModelError) -> Self {
+        Self::new(ExitCode::Unreadable, error)
+    }
+}
+
+impl From<ArchitectureError> for Failure {
+    fn from(error: ArchitectureError) -> Self {
+        Self::new(ExitCode::Usage, error)
+    }
+}
+
+impl From<DeviceError> for Failure {
+    fn from(error: DeviceError) -> Self {
+        Self::new(ExitCode::Usage, error)
+    }
+}
+
+impl From<PlanError> for Failure {
+    fn from(error: PlanError) -> Self {
+        Self::new(ExitCode::Usage, error)
+    }
+}
+
+impl From<TrainError> for Failure {
+    fn from(error: TrainError) -> Self {
+        let code = match error {
+            TrainError::Plan { .. }
+            | TrainError::Shape { .. }
+            | TrainError::Range { .. }
+            | TrainError::OtherRun { .. } => ExitCode::Usage,
+            TrainError::NonFinite { .. } => ExitCode::NotMet,
+            TrainError::Checkpoint(_) => ExitCode::Unreadable,
+            _ => ExitCode::Bug,
+        };
+        Self::new(code, error)
+    }
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        match error {
+            RunError::Output(error) => error.into(),
+            RunError::Exists { .. }
+            | RunError::OtherRun { .. }
+            | RunError::Range { .. }
+            | RunError::NoInputs
+            | RunError::Shape { .. } => Self::new(ExitCode::Usage, error),
+            _ => Self::new(ExitCode::Unreadable, error),
+        }
+    }
+}
+
+impl From<candle_core::Error> for Failure {
+    fn from(error: candle_core::Error) -> Self {
+        Self::new(ExitCode::Bug, format!("tensor operation: {error}"))
+    }
+}
+
+impl From<rayon::ThreadPoolBuildError> for Failure {
+    fn from(error: rayon::ThreadPoolBuildError) -> Self {
+        Self::new(ExitCode::Usage, format!("the threads cannot be started: {error}; try a smaller --threads"))
+    }
+}
+
+impl From<ReplayError> for Failure {
+    fn from(error: ReplayError) -> Self {
+        let code = match error {
+            ReplayError::OtherModel { .. } | ReplayError::OtherData { .. } => ExitCode::Usage,
+            ReplayError::Tensor(_) => ExitCode::Bug,
+            _ => ExitCode::Unreadable,
+        };
+        Self::new(code, error)
+    }
+}

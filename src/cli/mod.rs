@@ -1,0 +1,59 @@
+//! The command line: a shell around the library. Results go to stdout, progress and errors to stderr.
+
+mod args;
+mod audit;
+pub mod exit_code;
+mod failure;
+mod replay;
+pub mod table;
+mod terminal;
+mod train;
+
+use std::io::Write;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+
+use clap::Parser;
+
+pub use exit_code::ExitCode;
+
+use args::{Arguments, Command};
+use failure::Failure;
+
+use crate::threads::run_products_on_one_thread;
+
+/// Runs the program on the process's arguments and returns its exit code.
+#[must_use]
+pub fn run() -> std::process::ExitCode {
+    run_products_on_one_thread();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are answers, not errors; a closed pipe has nobody left to tell.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::Usage } else { ExitCode::Met }.into();
+        }
+    };
+    match catch_unwind(AssertUnwindSafe(|| dispatch(arguments))) {
+        Ok(Ok(code)) => code.into(),
+        Ok(Err(failure)) if failure.is_closed_pipe() => ExitCode::Met.into(),
+        Ok(Err(failure)) => {
+            let _ = writeln!(std::io::stderr(), "error: {failure}");
+            failure.code.into()
+        }
+        Err(_) => {
+            let _ = writeln!(
+                std::io::stderr(),
+                "error: this is a bug in vaecert; please report it with the command line and the message above"
+            );
+            ExitCode::Bug.into()
+        }
+    }
+}
+
+fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
+    match arguments.command {
+        Command::Audit(arguments) => audit::audit(*arguments),
+        Command::Train(arguments) => train::train(*arguments),
+        Command::Replay(arguments) => replay::replay(&arguments),
+    }
+}

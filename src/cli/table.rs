@@ -1,0 +1,240 @@
+//! The audit as text: a row per input with its bracket drawn, then the summary.
+
+use std::fmt::Write;
+
+use crate::audit::record::{InputRecord, Outcome};
+use crate::audit::run::RunIdentity;
+use crate::audit::summary::{Association, NamedSpread, QuantityKind, Spread, Summary};
+use crate::margin::{Protocol, RadiusRule};
+use crate::quantity::{Estimate, LowerBound, UpperBound};
+
+/// Characters of the drawn axis, which is logarithmic and ends at the largest norm tried.
+const AXIS_WIDTH: usize = 40;
+/// Decades the axis spans.
+const AXIS_DECADES: f64 = 2.5;
+/// A quantity that an input does not have.
+const MISSING: &str = "–";
+
+/// What is audited, on which conditions.
+#[must_use]
+pub fn heading(identity: &RunIdentity, model_name: &str, threads: usize) -> String {
+    let plan = &identity.plan;
+    let radius = match plan.radius {
+        RadiusRule::Absolute(radius) => format!("r = {radius} for every input"),
+        RadiusRule::Quantile(order) => {
+            format!(
+                "r = {}-quantile of ‖Δ(x,0)‖ per input, from {} draws of its own",
+                order.get(),
+                plan.selection_draws
+            )
+        }
+    };
+    let protocol = match plan.search.protocol {
+        Protocol::Bisect { tolerance } => format!("bisected to {} %", 100.0 * tolerance),
+        Protocol::Paper { decrement } => format!("walked down from {} by {decrement}", plan.search.max_norm),
+    };
+    let attacks: Vec<&str> = plan.attacks.iter().map(|kind| kind.name()).collect();
+    let last = identity.first + identity.inputs - 1;
+    format!(
+        "model   {model_name}, sha256 {}\n\
+         data    {} {}, inputs {} to {last}\n\
+         threat  {}; level m = {}; {radius}\n\
+         draws   {} estimate P(‖Δ(x,0)‖ ≤ r), {} decide on each perturbation; seed {}\n\
+         attacks {}; norms {protocol}, up to {}\n\
+         all probability bounds and refutations below hold together except with probability {}; {threads} threads\n\n",
+        short(&identity.model_sha256),
+        identity.data,
+        identity.split,
+        identity.first,
+        plan.threat,
+        plan.level.get(),
+        plan.estimation_draws,
+        plan.search.decision_draws,
+        plan.seed.0,
+        attacks.join(", "),
+        plan.search.max_norm,
+        plan.failure_probability.get(),
+    )
+}
+
+/// The first characters of a hash.
+#[must_use]
+pub fn short(sha256: &str) -> &str {
+    sha256.get(..12).unwrap_or(sha256)
+}
+
+/// What the columns of [`row`] mean.
+#[must_use]
+pub fn legend() -> &'static str {
+    "r          L2 distance between reconstructions that counts as broken, in output units\n\
+     P ≥        lower bound of P(‖Δ(x,0)‖ ≤ r), on draws that did not choose r\n\
+     theorem1   Theorem 1's lower bound of the margin R(x) with its O(ε) dropped: an estimate; operator and whitened are\n\
+     \x20          sharper forms of the same argument; all norms of perturbations are L2, in input units\n\
+     linear     radius of the ball in which the encoder's mean is affine, where these estimates drop nothing\n\
+     margin ≤   norm of the smallest perturbation found that breaks robustness: R(x) is at most this\n\
+     ratio      margin over theorem1\n\n"
+}
+
+/// Titles of the columns of [`row`].
+#[must_use]
+pub fn row_titles(max_norm: f64) -> String {
+    let low = format!("{:.2e}", max_norm / 10f64.powf(AXIS_DECADES));
+    let (left, right) = (AXIS_WIDTH / 2, AXIS_WIDTH - AXIS_WIDTH / 2);
+    let axis = format!("{low:<left$}{max_norm:>right$}");
+    format!(
+        "{:>5} {:>8} {:>7}  {:>8} {:>8} {:>8} {:>8}  {:>8} {:<10} {:>6}  {axis}\n{:>5} {:>8} {:>7}  {:>8} {:>8} {:>8} {:>8}  {:>8} {:<10} {:>6}  {}\n",
+        "input", "r", "P ≥", "theorem1", "operator", "whitened", "linear", "margin ≤", "by attack", "ratio",
+        "", "output", "", "estimate", "estimate", "estimate", "region", "refuted", "", "",
+        "t o w estimates  A refuted"
+    )
+}
+
+/// One input: its figures and the bracket drawn on a logarithmic axis.
+#[must_use]
+pub fn row(record: &InputRecord, max_norm: f64) -> String {
+    let ladder = record.first_order;
+    let show = |value: Option<Estimate>| value.map_or_else(|| MISSING.to_owned(), compact);
+    let none = if record.outcome == Outcome::Failed { MISSING } else { "none" };
+    let upper = record.margin_upper.map_or_else(|| none.to_owned(), |upper| upper.to_string());
+    let ratio = match (record.margin_upper, ladder) {
+        (Some(upper), Some(ladder)) => format!("{:.2}", upper.get() / ladder.theorem1.get()),
+        _ => MISSING.to_owned(),
+    };
+    let mut line = format!(
+        "{:>5} {:>8} {:>7}  {:>8} {:>8} {:>8} {:>8}  {:>8} {:<10} {:>6}  {}",
+        record.input,
+        record.radius.map_or_else(|| MISSING.to_owned(), |radius| radius.to_string()),
+        record.probability.map_or_else(|| MISSING.to_owned(), |probability| probability.lower.to_string()),
+        show(ladder.map(|ladder| ladder.theorem1)),
+        show(ladder.map(|ladder| ladder.operator)),
+        show(ladder.map(|ladder| ladder.whitened)),
+        show(record.linear_region),
+        upper,
+        record.best_attack.map_or(MISSING, |attack| attack.name()),
+        ratio,
+        axis(record, max_norm),
+    );
+    if record.outcome != Outcome::Bracketed {
+        let _ = write!(line, "  {}: {}", record.outcome.word(), record.reasons.join("; "));
+    }
+    line.push('\n');
+    line
+}
+
+/// Very small estimates in scientific notation, so that columns keep their width.
+fn compact(value: Estimate) -> String {
+    if value.get() > 0.0 && value.get() < 1e-3 {
+        format!("{:.2e}", value.get())
+    } else {
+        value.to_string()
+    }
+}
+
+/// The ladder (t, o, w) and the refuted norm (A) on a logarithmic axis.
+fn axis(record: &InputRecord, max_norm: f64) -> String {
+    let mut cells = vec!['·'; AXIS_WIDTH];
+    let position = |value: f64| {
+        let fraction = 1.0 + (value / max_norm).log10() / AXIS_DECADES;
+        // Clamped to the axis first; a NaN lands on its left end.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let cell = (fraction.clamp(0.0, 1.0) * (AXIS_WIDTH - 1) as f64).round() as usize;
+        cell
+    };
+    let ladder = record.first_order;
+    if let (Some(ladder), Some(upper)) = (ladder, record.margin_upper) {
+        let (from, to) = (position(ladder.whitened.get()), position(upper.get()));
+        (from.min(to)..=from.max(to)).for_each(|cell| cells[cell] = '─');
+    }
+    if let Some(ladder) = ladder {
+        for (mark, value) in [('w', ladder.whitened), ('o', ladder.operator), ('t', ladder.theorem1)] {
+            if value.get().is_finite() {
+                cells[position(value.get())] = mark;
+            }
+        }
+    }
+    if let Some(upper) = record.margin_upper {
+        cells[position(upper.get())] = 'A';
+    }
+    cells.into_iter().collect()
+}
+
+/// The summary as a table with units.
+#[must_use]
+pub fn summary(summary: &Summary) -> String {
+    let mut text = format!(
+        "\n{} inputs: {} bracketed, {} undecided, {} alarms, {} failed; {} without first-order bounds (abstained)\n\n",
+        summary.inputs, summary.bracketed, summary.undecided, summary.alarms, summary.failed, summary.abstentions
+    );
+    let _ = writeln!(
+        text,
+        "{:<24} {:>6} {:>10} {:>10} {:>10}  {:<12} unit",
+        "quantity", "inputs", "median", "smallest", "largest", "kind"
+    );
+    for named in &summary.spreads {
+        text += &spread_row(named);
+    }
+    text.push('\n');
+    for association in &summary.associations {
+        text += &association_line(association);
+    }
+    text += &dataset_line(summary);
+    let best: Vec<String> = summary.best_attacks.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+    if !best.is_empty() {
+        let _ = writeln!(text, "smallest refutation found by: {}", best.join(", "));
+    }
+    text
+}
+
+fn spread_row(named: &NamedSpread) -> String {
+    let kind = match named.kind {
+        QuantityKind::Estimate => "estimate",
+        QuantityKind::LowerBound => "lower bound",
+        QuantityKind::UpperBound => "upper bound",
+    };
+    let (inputs, figures) = match named.spread {
+        Some(Spread { inputs, median, min, max }) => {
+            (inputs, [median, min, max].map(|value| figure(value, named.kind)))
+        }
+        None => (0, [MISSING; 3].map(str::to_owned)),
+    };
+    let [median, min, max] = figures;
+    format!("{:<24} {inputs:>6} {median:>10} {min:>10} {max:>10}  {kind:<12} {}\n", named.quantity, named.unit)
+}
+
+/// A figure rounded the safe way for its kind.
+fn figure(value: f64, kind: QuantityKind) -> String {
+    let text = match kind {
+        QuantityKind::Estimate => Estimate::new(value).map(compact),
+        QuantityKind::LowerBound => LowerBound::new(value).map(|value| value.to_string()),
+        QuantityKind::UpperBound => UpperBound::new(value).map(|value| value.to_string()),
+    };
+    text.unwrap_or_else(|_| MISSING.to_owned())
+}
+
+fn association_line(association: &Association) -> String {
+    let Association { bound, inputs, pearson, spearman, slope, intercept } = association;
+    match (pearson, spearman, slope, intercept) {
+        (Some(pearson), Some(spearman), Some(slope), Some(intercept)) => format!(
+            "{bound:<9} against margin: Pearson {pearson:.2}, Spearman {spearman:.2}, margin ≈ {slope:.2} · {bound} {intercept:+.2} ({inputs} inputs)\n"
+        ),
+        _ => format!("{bound:<9} against margin: too few distinct inputs for a correlation ({inputs} inputs)\n"),
+    }
+}
+
+fn dataset_line(summary: &Summary) -> String {
+    let Some(margin) = &summary.dataset_margin else {
+        return "dataset margin E[R(x)]: no input has a refutation\n".to_owned();
+    };
+    let interval = margin.interval.map_or_else(
+        || "no interval from so few inputs".to_owned(),
+        |(low, high)| format!("{:.0} % interval {low:.4} to {high:.4}", 100.0 * margin.confidence),
+    );
+    let left_out = match margin.without_refutation {
+        0 => String::new(),
+        count => format!("; {count} inputs without a refutation are left out, so this is too small"),
+    };
+    format!(
+        "dataset margin E[R(x)], by its upper bounds: mean {:.4}, {interval} ({} inputs){left_out}\n",
+        margin.mean, margin.inputs
+    )
+}
