@@ -1,0 +1,92 @@
+//! What users wait for: a training step, a Jacobian, an attack step, decodes, one audited input. Fixed seeds, the
+//! paper's MNIST network with untrained weights, one thread unless named otherwise.
+
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use std::hint::black_box;
+use std::num::NonZeroUsize;
+
+use candle_core::{DType, Device, Tensor};
+use criterion::{criterion_group, criterion_main, Criterion};
+use vaecert::attack::{Threat, Victim};
+use vaecert::audit::input::AuditedModel;
+use vaecert::audit::AuditPlan;
+use vaecert::data::Dataset;
+use vaecert::margin::{sample_distances, RadiusRule};
+use vaecert::model::train::{Trainer, TrainingPlan};
+use vaecert::model::{embedded, Architecture, Vae};
+use vaecert::quantity::Probability;
+use vaecert::seed::{standard_normal, Seed};
+use vaecert::sensitivity::encoder_jacobian;
+use vaecert::threads::{run_products_on_one_thread, Workers};
+
+const DIM: usize = 784;
+
+fn mnist_net() -> Vae {
+    Vae::initialised(Architecture::preset("paper-mnist", &[28, 28]).unwrap(), Seed(0), &Device::Cpu).unwrap()
+}
+
+/// Values in [0, 1] that stand for images.
+fn images(count: usize) -> Vec<f32> {
+    standard_normal(&mut Seed(0).stream("bench/images"), count * DIM).iter().map(|v| v.abs().min(1.0)).collect()
+}
+
+fn training_step(c: &mut Criterion) {
+    run_products_on_one_thread();
+    let data = Dataset::new("bench", vec![28, 28], images(512)).unwrap();
+    let plan = TrainingPlan { epochs: usize::MAX, batch_size: 512, learning_rate: 1e-3, beta: 1.0, seed: Seed(0) };
+    let architecture = Architecture::preset("paper-mnist", &[28, 28]).unwrap();
+    for threads in [1, 2] {
+        let workers = Workers::new(NonZeroUsize::new(threads)).unwrap();
+        let mut trainer = Trainer::new(architecture.clone(), &data, plan.clone(), &Device::Cpu).unwrap();
+        let name = format!("training step, paper's MNIST net, batch 512, {threads} threads");
+        c.bench_function(&name, |b| b.iter(|| trainer.run_epoch(&workers).unwrap()));
+    }
+}
+
+fn jacobian(c: &mut Criterion) {
+    let vae = mnist_net().converted(DType::F64, &Device::Cpu).unwrap();
+    let input = Tensor::from_vec(images(1), (1, DIM), &Device::Cpu).unwrap().to_dtype(DType::F64).unwrap();
+    c.bench_function("encoder Jacobian, paper's MNIST net, f64", |b| {
+        b.iter(|| encoder_jacobian(&vae, black_box(&input)).unwrap())
+    });
+}
+
+fn attack_step(c: &mut Criterion) {
+    let vae = mnist_net();
+    let victim = Victim::new(&vae, &images(1), Threat::Mean).unwrap();
+    let attacked = images(2);
+    let noise = standard_normal(&mut Seed(0).stream("bench/noise"), 32 * 20);
+    c.bench_function("max-damage step, paper's MNIST net, 2 starts of 32 draws (batch 64)", |b| {
+        b.iter(|| victim.distance_objective(black_box(&attacked), &noise, |distance| (distance, 1.0)).unwrap());
+    });
+}
+
+fn decodes(c: &mut Criterion) {
+    let vae = mnist_net();
+    let input = images(1);
+    let victim = Victim::new(&vae, &input, Threat::Mean).unwrap();
+    c.bench_function("10,000 decodes with draws and distances, paper's MNIST net", |b| {
+        b.iter(|| sample_distances(&victim, black_box(&input), 10_000, &mut Seed(0).stream("bench/draws")).unwrap());
+    });
+}
+
+fn audited_input(c: &mut Criterion) {
+    let plan = AuditPlan::standard(
+        RadiusRule::Quantile(Probability::new(0.9).unwrap()),
+        Probability::new(0.001).unwrap(),
+        Seed(0),
+    );
+    let digits = AuditedModel::new(&embedded::digits().unwrap().vae, &Device::Cpu).unwrap();
+    let input: Vec<f32> = images(1)[..64].to_vec();
+    c.bench_function("one audited input, embedded digits model, all defaults", |b| {
+        b.iter(|| digits.audit(black_box(&input), 0, 1, &plan));
+    });
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(10);
+    targets = training_step, jacobian, attack_step, decodes, audited_input
+}
+criterion_main!(benches);

@@ -1,0 +1,107 @@
+//! The formats that other programs and eyes rely on, on made-up figures: they show layout, not mathematics.
+
+use vaecert::attack::{AscentNotes, AttackKind};
+use vaecert::audit::record::{AttackRecord, EncoderRecord, ProbabilityRecord};
+use vaecert::audit::{InputRecord, Outcome, Summary};
+use vaecert::bounds::FirstOrderLadder;
+use vaecert::cli::table;
+use vaecert::margin::{DrawCounts, MinimumRadius};
+use vaecert::quantity::{Estimate, LowerBound, Radius, UpperBound};
+
+fn estimate(value: f64) -> Estimate {
+    Estimate::new(value).unwrap()
+}
+
+fn upper(value: f64) -> UpperBound {
+    UpperBound::new(value).unwrap()
+}
+
+fn bracketed(input: usize, scale: f64) -> InputRecord {
+    let attack = |attack, margin: Option<f64>| AttackRecord {
+        attack,
+        margin_upper: margin.map(upper),
+        probability_upper: margin.map(|_| upper(0.4875)),
+        withstood_estimate: estimate(0.375 * scale),
+        decisions: 9,
+        notes: AscentNotes::default(),
+    };
+    InputRecord {
+        outcome: Outcome::Bracketed,
+        radius: Some(Radius::new(1.25).unwrap()),
+        probability: Some(ProbabilityRecord {
+            counts: DrawCounts { draws: 1000, inside: 900, outside: 99 },
+            estimate: estimate(0.9),
+            lower: LowerBound::new(0.868_75).unwrap(),
+            upper: upper(0.9275),
+        }),
+        minimum_radius: Some(MinimumRadius {
+            estimate: estimate(0.75),
+            lower: LowerBound::new(0.7).unwrap(),
+            upper: upper(0.8),
+        }),
+        encoder: Some(EncoderRecord {
+            smallest_std: estimate(0.25),
+            mean_std: estimate(0.5),
+            jacobian_frobenius: estimate(4.0),
+            jacobian_spectral: estimate(2.0),
+        }),
+        first_order: Some(FirstOrderLadder {
+            theorem1: estimate(0.0625 * scale),
+            operator: estimate(0.125 * scale),
+            whitened: estimate(0.1875 * scale),
+        }),
+        linear_region: Some(estimate(0.000_031_25)),
+        attacks: vec![attack(AttackKind::MaxDamage, Some(0.4375 * scale)), attack(AttackKind::Random, None)],
+        margin_upper: Some(upper(0.4375 * scale)),
+        best_attack: Some(AttackKind::MaxDamage),
+        ..InputRecord::empty(input)
+    }
+}
+
+fn records() -> Vec<InputRecord> {
+    let undecided = InputRecord {
+        outcome: Outcome::Undecided,
+        reasons: vec!["no attack succeeded up to norm 10".to_owned()],
+        margin_upper: None,
+        best_attack: None,
+        first_order: Some(FirstOrderLadder {
+            theorem1: estimate(f64::INFINITY),
+            operator: estimate(f64::INFINITY),
+            whitened: estimate(f64::INFINITY),
+        }),
+        ..bracketed(2, 1.0)
+    };
+    let alarm = InputRecord {
+        outcome: Outcome::Alarm,
+        reasons: vec!["whitened above the norm of a refuting perturbation".to_owned()],
+        margin_upper: Some(upper(0.15)),
+        ..bracketed(3, 1.0)
+    };
+    let failed = InputRecord {
+        reasons: vec!["the radius: a radius must be a finite number above 0, found 0".to_owned()],
+        ..InputRecord::empty(4)
+    };
+    vec![bracketed(0, 1.0), bracketed(1, 2.0), undecided, alarm, failed]
+}
+
+#[test]
+fn the_table_of_inputs() {
+    let rows: String = records().iter().map(|record| table::row(record, 10.0)).collect();
+    insta::assert_snapshot!(format!("{}{rows}", table::row_titles(10.0)));
+}
+
+#[test]
+fn the_summary() {
+    insta::assert_snapshot!(table::summary(&Summary::of(&records())));
+}
+
+#[test]
+fn a_record_as_json() {
+    let lines: Vec<String> = records().iter().map(|record| serde_json::to_string(record).unwrap()).collect();
+    insta::assert_snapshot!(lines.join("\n"));
+}
+
+#[test]
+fn a_summary_as_json() {
+    insta::assert_snapshot!(serde_json::to_string_pretty(&Summary::of(&records())).unwrap());
+}

@@ -1,0 +1,71 @@
+//! What several tests need: the program, and folders to work in.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use proptest::prelude::ProptestConfig;
+use proptest::test_runner::RngSeed;
+
+/// Property tests draw the same `cases` cases in every run and leave no files behind.
+pub(crate) fn seeded(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, rng_seed: RngSeed::Fixed(0), failure_persistence: None, ..ProptestConfig::default() }
+}
+
+/// The program's answer to a command line.
+pub(crate) struct Answer {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// Runs the program in `folder`.
+pub(crate) fn vaecert(folder: &Path, arguments: &[&str]) -> Answer {
+    let output: Output =
+        Command::new(env!("CARGO_BIN_EXE_vaecert")).current_dir(folder).args(arguments).output().unwrap();
+    Answer {
+        code: output.status.code().unwrap(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// An audit small enough for a test: few inputs, few draws, one cheap attack.
+pub(crate) const QUICK: [&str; 13] = [
+    "audit",
+    "--inputs",
+    "3",
+    "--draws",
+    "600",
+    "--decision-draws",
+    "400",
+    "--selection-draws",
+    "300",
+    "--steps",
+    "6",
+    "--attack-draws",
+    "8",
+];
+
+/// [`QUICK`] with further arguments.
+pub(crate) fn quick<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    [&QUICK, more].concat()
+}
+
+/// Every file below `folder`, by relative name, with its bytes.
+pub(crate) fn files_below(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(current) = folders.pop() {
+        for entry in std::fs::read_dir(current).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let name = path.strip_prefix(folder).unwrap().display().to_string();
+                found.push((name, std::fs::read(path).unwrap()));
+            }
+        }
+    }
+    found.sort();
+    found
+}
