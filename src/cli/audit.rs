@@ -54,10 +54,15 @@ pub(crate) fn audit(arguments: AuditArguments) -> Result<ExitCode, Failure> {
         terminal.print(&table::row_titles(max_norm))?;
     }
     let audited = AuditedModel::new(&model.vae, &device)?;
-    terminal.begin("inputs", identity.inputs, 0);
+    let mut taken_over = folder.finished();
+    terminal.begin("inputs", identity.inputs, taken_over);
     let audit = Audit { model: &audited, dataset: &dataset, identity: &identity };
     let records = audit.run(&workers, Some(&mut folder), |record| {
-        terminal.step(record.outcome.word());
+        if taken_over > 0 {
+            taken_over -= 1;
+        } else {
+            terminal.step(record.outcome.word());
+        }
         if arguments.json {
             terminal.print(&(serde_json::to_string(record)? + "\n"))
         } else {

@@ -26,7 +26,7 @@ pub struct DrawCounts {
     pub draws: u64,
     /// Draws inside the radius by more than the tolerance.
     pub inside: u64,
-    /// Draws outside the radius by more than the tolerance; distances that are not numbers are on neither side.
+    /// Draws outside the radius by more than the tolerance; distances that are not finite are on neither side.
     pub outside: u64,
 }
 
@@ -36,7 +36,7 @@ impl DrawCounts {
     pub fn of(distances: &[f64], radius: Radius) -> Self {
         let (low, high) = (radius.get() * (1.0 - DISTANCE_TOLERANCE), radius.get() * (1.0 + DISTANCE_TOLERANCE));
         let count = |is: &dyn Fn(f64) -> bool| distances.iter().filter(|&&d| is(d)).count() as u64;
-        Self { draws: distances.len() as u64, inside: count(&|d| d <= low), outside: count(&|d| d >= high) }
+        Self { draws: distances.len() as u64, inside: count(&|d| d <= low), outside: count(&|d| d >= high && d.is_finite()) }
     }
 
     /// Adds the counts of further draws.
@@ -101,4 +101,26 @@ pub fn count_draws(
     stream: &mut Stream,
 ) -> Result<DrawCounts> {
     Ok(DrawCounts::of(&sample_distances(victim, attacked, draws, stream)?, radius))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn draws_near_the_radius_and_draws_that_are_not_finite_count_for_neither_side() {
+        let radius = Radius::new(1.0).unwrap();
+        let distances = [0.5, 1.0, 1.0 - 1e-5, 1.0 + 1e-5, 1.5, f64::NAN, f64::INFINITY];
+        assert_eq!(DrawCounts::of(&distances, radius), DrawCounts { draws: 7, inside: 1, outside: 1 });
+    }
+
+    #[test]
+    fn what_counts_for_neither_side_weakens_both_bounds() {
+        let tenth = Probability::new(0.1).unwrap();
+        let sure = DrawCounts { draws: 100, inside: 60, outside: 40 };
+        let unsure = DrawCounts { draws: 100, inside: 55, outside: 35 };
+        assert!(unsure.probability_lower(tenth).unwrap() < sure.probability_lower(tenth).unwrap());
+        assert!(unsure.probability_upper(tenth).unwrap() > sure.probability_upper(tenth).unwrap());
+        assert!(DrawCounts::default().probability_lower(tenth).is_err());
+    }
 }

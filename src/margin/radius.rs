@@ -50,7 +50,7 @@ pub fn minimum_radius(
     level: Probability,
     failure_probability: Probability,
 ) -> Result<MinimumRadius, QuantityError> {
-    let sorted = sorted(distances);
+    let sorted = sorted(distances).ok_or(QuantityError::Magnitude(f64::NAN))?;
     let interval = order_statistic_interval(sorted.len(), level, failure_probability);
     let at = |rank: usize| sorted.get(rank.wrapping_sub(1)).copied();
     Ok(MinimumRadius {
@@ -62,15 +62,15 @@ pub fn minimum_radius(
 
 /// The empirical quantile: the smallest draw with more than a fraction `order` of the draws at or below it.
 fn quantile(distances: &[f64], order: Probability) -> Option<f64> {
-    let sorted = sorted(distances);
+    let sorted = sorted(distances)?;
     sorted.get(quantile_rank(sorted.len(), order).wrapping_sub(1)).copied()
 }
 
-/// Ascending; what is not a number comes last.
-fn sorted(distances: &[f64]) -> Vec<f64> {
+/// Ascending; none if a distance is not a number.
+fn sorted(distances: &[f64]) -> Option<Vec<f64>> {
     let mut sorted = distances.to_vec();
     sorted.sort_by(f64::total_cmp);
-    sorted
+    (!sorted.iter().any(|distance| distance.is_nan())).then_some(sorted)
 }
 
 #[cfg(test)]
@@ -97,7 +97,11 @@ mod tests {
         let rule = RadiusRule::Quantile(probability(0.9));
         assert_eq!(rule.radius(&[0.0; 10]), Err(QuantityError::Radius(0.0)));
         assert!(rule.radius(&[]).is_err());
-        assert!(rule.radius(&[f64::NAN; 3]).is_err());
+        // On x86 the NaN of 0 · ∞ has its sign set and would sort before every number.
+        for nan in [f64::NAN, -f64::NAN] {
+            assert!(rule.radius(&[1.0, nan, 2.0]).is_err());
+            assert!(minimum_radius(&[1.0, nan, 2.0], Probability::HALF, probability(0.01)).is_err());
+        }
         let given = Radius::new(4.0).unwrap();
         assert_eq!(RadiusRule::Absolute(given).radius(&[]), Ok(given));
     }
