@@ -1,7 +1,7 @@
 //! Writing files so that a killed program leaves either the old one or the new one, never half of one.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 /// Writes `bytes` beside `path`, flushes them to the disk and renames the file into place.
@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 /// Whatever the system says; `path` itself is untouched then.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let partial = partial_name(path)?;
-    let outcome = write_and_sync(&partial, bytes).and_then(|()| std::fs::rename(&partial, path));
+    let outcome =
+        write_and_sync(&partial, bytes).and_then(|()| std::fs::rename(&partial, path)).and_then(|()| sync_folder(path));
     if outcome.is_err() {
         // The partial file is worthless, and the first error is the one to report.
         let _ = std::fs::remove_file(&partial);
@@ -35,14 +36,46 @@ pub fn check_writable(path: &Path) -> io::Result<()> {
 fn partial_name(path: &Path) -> io::Result<PathBuf> {
     let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not a file name"))?;
     let mut name = name.to_owned();
-    name.push(".partial");
+    name.push(".vaecert-partial");
     Ok(path.with_file_name(name))
+}
+
+/// Makes a rename survive a power failure, where the system can.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Windows cannot open folders; there the rename is as durable as it gets.
+    if cfg!(unix) {
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(())
 }
 
 fn write_and_sync(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = File::create(path)?;
     file.write_all(bytes)?;
     file.sync_all()
+}
+
+/// Opens a regular file. Pipes and devices are refused: they have no size to check a header against, and may never end.
+///
+/// # Errors
+/// Whatever the system says, and [`io::ErrorKind::InvalidInput`] for what is not a regular file.
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    // Asked before opening: opening a pipe would wait for a writer.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    File::open(path)
+}
+
+/// Every byte of a regular file.
+///
+/// # Errors
+/// As [`open_regular`], and whatever reading gives.
+pub fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open_regular(path)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Lower-case hexadecimal digits.

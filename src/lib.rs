@@ -10,7 +10,8 @@
 //! An audit brackets R(x) input by input. From above by *refutations*: perturbations found by attacks that break
 //! robustness on draws never used before, so that R(x) is at most their norm except with a stated probability. From
 //! below by what Theorem 1 promises to first order; because the theorem drops a term of unknown size, these are
-//! *estimates*, never certificates, and an estimate above a refutation is raised as an alarm.
+//! *estimates*, never certificates. Under the threat `mean`, which is the theorem's, an estimate above a refutation is
+//! raised as an alarm.
 //!
 //! # Notation
 //!

@@ -111,13 +111,23 @@ impl From<Probability> for f64 {
 
 impl fmt::Display for Radius {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&decimal(self.0, f.precision(), Rounding::Nearest))
+        write_padded(f, &decimal(self.0, f.precision(), Rounding::Nearest))
     }
 }
 
 impl fmt::Display for Probability {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&decimal(self.0, f.precision(), Rounding::Nearest))
+        write_padded(f, &decimal(self.0, f.precision(), Rounding::Nearest))
+    }
+}
+
+/// Fills up to the width asked for. (`Formatter::pad` would cut the text at the precision.)
+fn write_padded(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    match (f.width(), f.align()) {
+        (None, _) => f.write_str(text),
+        (Some(width), Some(fmt::Alignment::Left)) => write!(f, "{text:<width$}"),
+        (Some(width), Some(fmt::Alignment::Center)) => write!(f, "{text:^width$}"),
+        (Some(width), _) => write!(f, "{text:>width$}"),
     }
 }
 
@@ -148,10 +158,6 @@ macro_rules! magnitude {
                 }
             }
 
-            /// The quantity may be anything.
-            #[allow(dead_code)]
-            pub(crate) const INFINITE: Self = Self(f64::INFINITY);
-
             /// The value; may be infinite.
             #[must_use]
             pub fn get(self) -> f64 {
@@ -162,15 +168,7 @@ macro_rules! magnitude {
         impl fmt::Display for $name {
             /// Without a precision: four significant digits. With one: that many decimals.
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                let text = decimal(self.0, f.precision(), $rounding);
-                match f.width() {
-                    Some(width) => match f.align() {
-                        Some(fmt::Alignment::Left) => write!(f, "{text:<width$}"),
-                        Some(fmt::Alignment::Center) => write!(f, "{text:^width$}"),
-                        _ => write!(f, "{text:>width$}"),
-                    },
-                    None => f.write_str(&text),
-                }
+                write_padded(f, &decimal(self.0, f.precision(), $rounding))
             }
         }
 
@@ -237,24 +235,57 @@ magnitude!(
     Rounding::Nearest
 );
 
+impl UpperBound {
+    /// The quantity is 0.
+    pub const ZERO: Self = Self(0.0);
+    /// The quantity may be anything.
+    pub const INFINITE: Self = Self(f64::INFINITY);
+}
+
 /// Significant digits printed where the caller asks for no precision.
 const DEFAULT_SIGNIFICANT_DIGITS: i32 = 4;
 /// No finite `f64` has more decimals than this, so formatting with as many is exact.
 const EXACT_DECIMALS: usize = 1074;
+
+/// Below this, figures without a precision are printed in scientific notation.
+const SMALLEST_PLAIN: f64 = 1e-4;
 
 /// `value` (not negative) in decimal, with `precision` decimals or four significant digits, rounded as asked.
 fn decimal(value: f64, precision: Option<usize>, rounding: Rounding) -> String {
     if value.is_infinite() {
         return "inf".to_owned();
     }
+    if precision.is_none() && value > 0.0 && value < SMALLEST_PLAIN {
+        return scientific(value, rounding);
+    }
     let decimals = precision.unwrap_or_else(|| decimals_for_significant_digits(value));
     if rounding == Rounding::Nearest {
         return format!("{value:.decimals$}");
     }
-    let exact = format!("{value:.EXACT_DECIMALS$}");
+    rounded(&format!("{value:.EXACT_DECIMALS$}"), decimals, rounding)
+}
+
+/// `value` (above 0) as d.dde-n, rounded as asked.
+fn scientific(value: f64, rounding: Rounding) -> String {
+    if rounding == Rounding::Nearest {
+        return format!("{value:.2e}");
+    }
+    let exact = format!("{value:.EXACT_DECIMALS$e}");
+    let (mantissa, exponent) = exact.split_once('e').unwrap_or((&exact, "0"));
+    match rounded(mantissa, 2, rounding) {
+        // 9.99… rounded up is 10.00, which is 1.00 with the next exponent.
+        carried if carried.starts_with("10") => {
+            format!("1.00e{}", exponent.parse::<i32>().map_or(0, |exponent| exponent + 1))
+        }
+        mantissa => format!("{mantissa}e{exponent}"),
+    }
+}
+
+/// An exact plain decimal cut to `decimals` places, upwards where that is asked and something was cut off.
+fn rounded(exact: &str, decimals: usize, rounding: Rounding) -> String {
     let point = exact.find('.').unwrap_or(exact.len());
     let kept = if decimals == 0 { point } else { point + 1 + decimals };
-    let truncated = exact.get(..kept).unwrap_or(&exact);
+    let truncated = exact.get(..kept).unwrap_or(exact);
     let dropped_something = exact.get(kept..).is_some_and(|rest| rest.bytes().any(|b| b.is_ascii_digit() && b != b'0'));
     if rounding == Rounding::Up && dropped_something {
         increment_last_digit(truncated)
@@ -264,7 +295,7 @@ fn decimal(value: f64, precision: Option<usize>, rounding: Rounding) -> String {
 }
 
 fn decimals_for_significant_digits(value: f64) -> usize {
-    if value == 0.0 {
+    if value <= 0.0 {
         return 1;
     }
     // A magnitude beyond 10^300 either way still fits: log10 of a finite f64 lies in (-324, 309).
@@ -328,6 +359,22 @@ mod tests {
         assert_eq!(Estimate::new(f64::INFINITY).unwrap().to_string(), "inf");
         assert_eq!(Estimate::new(0.0).unwrap().to_string(), "0.0");
         assert_eq!(format!("{:>7}", Estimate::new(12.0).unwrap()), "  12.00");
+    }
+
+    #[test]
+    fn tiny_figures_are_short_and_still_rounded_the_safe_way() {
+        assert_eq!(LowerBound::new(1.239e-7).unwrap().to_string(), "1.23e-7");
+        assert_eq!(UpperBound::new(1.231e-7).unwrap().to_string(), "1.24e-7");
+        assert_eq!(UpperBound::new(9.999e-7).unwrap().to_string(), "1.00e-6");
+        assert_eq!(Estimate::new(3.249e-7).unwrap().to_string(), "3.25e-7");
+        assert_eq!(UpperBound::new(f64::from_bits(1)).unwrap().to_string(), "4.95e-324");
+        assert_eq!(UpperBound::ZERO.to_string(), "0.0");
+    }
+
+    #[test]
+    fn radii_and_probabilities_keep_their_decimals() {
+        assert_eq!(format!("{:.3}", Radius::new(0.123_45).unwrap()), "0.123");
+        assert_eq!(format!("{:>8.3}", Probability::new(0.123_45).unwrap()), "   0.123");
     }
 
     #[test]

@@ -34,8 +34,11 @@ impl Seed {
     }
 }
 
-/// `count` independent N(0, 1) draws, in single precision.
-pub fn standard_normal(stream: &mut Stream, count: usize) -> Vec<f32> {
+/// `count` independent N(0, 1) draws, in single or double precision.
+pub fn standard_normal<T>(stream: &mut Stream, count: usize) -> Vec<T>
+where
+    StandardNormal: Distribution<T>,
+{
     StandardNormal.sample_iter(stream).take(count).collect()
 }
 
@@ -45,7 +48,7 @@ mod tests {
 
     #[test]
     fn a_stream_depends_on_seed_and_name_only() {
-        let draw = |seed, name: &str| standard_normal(&mut Seed(seed).stream(name), 4);
+        let draw = |seed, name: &str| standard_normal::<f32>(&mut Seed(seed).stream(name), 4);
         assert_eq!(draw(1, "input/0/selection"), draw(1, "input/0/selection"));
         assert_ne!(draw(1, "input/0/selection"), draw(1, "input/0/estimation"));
         assert_ne!(draw(1, "input/0/selection"), draw(2, "input/0/selection"));
@@ -62,10 +65,10 @@ mod tests {
 
     #[test]
     fn normal_draws_have_mean_zero_and_variance_one() {
-        let draws = standard_normal(&mut Seed(7).stream("moments"), 200_000);
+        let draws: Vec<f64> = standard_normal(&mut Seed(7).stream("moments"), 200_000);
         let n = draws.len() as f64;
-        let mean = draws.iter().map(|&x| f64::from(x)).sum::<f64>() / n;
-        let variance = draws.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / n;
+        let mean = draws.iter().sum::<f64>() / n;
+        let variance = draws.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n;
         // Six standard errors of the mean and of the variance at this sample size.
         assert!(mean.abs() < 6.0 / n.sqrt(), "mean {mean}");
         assert!((variance - 1.0).abs() < 6.0 * (2.0 / n).sqrt(), "variance {variance}");

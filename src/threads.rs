@@ -68,6 +68,7 @@ impl Workers {
             for _ in 0..self.threads().min(items.len()) {
                 let (work, next, stopped, sender) = (&work, &next, &stopped, sender.clone());
                 scope.spawn(move || {
+                    let _guard = StopOnPanic(stopped);
                     while !stopped.load(Ordering::Relaxed) {
                         let index = next.fetch_add(1, Ordering::Relaxed);
                         let Some(item) = items.get(index) else { return };
@@ -92,6 +93,17 @@ impl Workers {
             }
             Ok(())
         })
+    }
+}
+
+/// Stops the other threads when one panics; the panic itself goes on to the caller.
+struct StopOnPanic<'a>(&'a AtomicBool);
+
+impl Drop for StopOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.store(true, Ordering::Relaxed);
+        }
     }
 }
 

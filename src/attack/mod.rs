@@ -22,6 +22,7 @@ pub use ascent::{AscentNotes, GradientAscent};
 pub use exceedance::Exceedance;
 pub use latent::Latent;
 pub use max_damage::MaxDamage;
+pub(crate) use perturbation::scaled;
 pub use perturbation::{AttackedInput, Constraint, PixelBox};
 pub use random::RandomDirections;
 pub use starts::structured_directions;

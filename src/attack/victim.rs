@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use candle_core::{DType, Result, Tensor};
+use candle_core::{DType, Result, Tensor, WithDType};
 use serde::{Deserialize, Serialize};
 
 use crate::model::kernel;
@@ -81,10 +81,12 @@ impl<'a> Victim<'a> {
         &self.input
     }
 
-    /// g(μ(x)), [1, d_x].
-    #[must_use]
-    pub fn reconstruction(&self) -> &Tensor {
-        &self.reconstruction
+    /// ‖g(μ(x))‖₂, in output units.
+    ///
+    /// # Errors
+    /// If a tensor operation fails.
+    pub fn reconstruction_norm(&self) -> Result<f64> {
+        self.reconstruction.to_dtype(DType::F64)?.sqr()?.sum_all()?.sqrt()?.to_scalar::<f64>()
     }
 
     /// d_z.
@@ -93,18 +95,12 @@ impl<'a> Victim<'a> {
         self.vae.architecture().latent_dim
     }
 
-    /// The threat model.
-    #[must_use]
-    pub fn threat(&self) -> Threat {
-        self.threat
-    }
-
     /// ‖Δ‖₂ for every perturbed input and every draw: row-major `[rows, draws]`, in output units. `attacked`: row-major
     /// `[rows, d_x]`; `noise` (η): row-major `[draws, d_z]`, the same draws for every input.
     ///
     /// # Errors
     /// If a tensor operation fails.
-    pub fn distances(&self, attacked: &[f32], noise: &[f32]) -> Result<Vec<f64>> {
+    pub fn distances<T: WithDType>(&self, attacked: &[f32], noise: &[T]) -> Result<Vec<f64>> {
         let (mean, std) = self.attacked_code(&self.rows(attacked, self.input.len())?)?;
         let latents = latents(&mean, &std, &self.rows(noise, self.latent_dim())?)?;
         let rows = latents.dim(0)?;
@@ -175,7 +171,7 @@ impl<'a> Victim<'a> {
         Ok(ObjectiveGradient { values, gradient: to_values(&gradient)? })
     }
 
-    fn rows(&self, values: &[f32], width: usize) -> Result<Tensor> {
+    fn rows<T: WithDType>(&self, values: &[T], width: usize) -> Result<Tensor> {
         Tensor::from_slice(values, (values.len() / width, width), &self.vae.device())?.to_dtype(self.vae.dtype())
     }
 

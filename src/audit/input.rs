@@ -8,6 +8,7 @@ use super::record::{AttackRecord, EncoderRecord, InputRecord, Outcome, Probabili
 use crate::attack::{structured_directions, AttackKind, AttackedInput, Threat, Victim};
 use crate::bounds::{first_order_ladder, BoundError, LadderOutcome};
 use crate::linalg::{frobenius_norm, spectral_norm, LinalgError};
+use crate::margin::draws::distance_tolerance;
 use crate::margin::empirical::SearchTarget;
 use crate::margin::{minimum_radius, sample_distances, search_margin, DrawCounts};
 use crate::model::Vae;
@@ -15,7 +16,8 @@ use crate::quantity::{Estimate, Probability, QuantityError, Radius, UpperBound};
 use crate::sensitivity::{decoder_gram, encoder_jacobian, linear_region_radius};
 use crate::stats::BinomialError;
 
-/// The same network twice: single precision on the device that attacks, double precision on the processor.
+/// The same network twice: single precision on the device that attacks, double precision on the processor for whatever
+/// decides.
 #[derive(Debug)]
 pub struct AuditedModel {
     single: Vae,
@@ -84,22 +86,25 @@ impl AuditedModel {
         let name = format!("input/{}", record.input);
         let failure_probability = plan.failure_probability.split(inputs).split(STATEMENTS);
         let victim = Victim::new(&self.single, input, plan.threat)?;
+        let judge = Victim::new(&self.double, input, plan.threat)?;
 
-        let radius = select_radius(&victim, plan, &name)?;
+        let radius = select_radius(&judge, plan, &name)?;
         record.radius = Some(radius);
         let mut stream = plan.seed.stream(&format!("{name}/estimation"));
-        let distances = sample_distances(&victim, input, plan.estimation_draws, &mut stream)?;
-        let probability = estimate_probability(&distances, radius, failure_probability)?;
+        let distances = sample_distances(&judge, input, plan.estimation_draws, &mut stream)?;
+        let tolerance = distance_tolerance(&judge, radius)?;
+        let probability = estimate_probability(DrawCounts::of(&distances, radius, tolerance), failure_probability)?;
         record.probability = Some(probability);
-        record.minimum_radius = Some(minimum_radius(&distances, plan.level, failure_probability)?);
+        record.minimum_radius = Some(minimum_radius(&distances, plan.level, failure_probability, tolerance)?);
 
         let directions = self.first_order(input, &probability, plan, record)?;
         if probability.upper.get() <= plan.level.get() {
-            record.margin_upper = Some(UpperBound::new(0.0)?);
+            record.margin_upper = Some(UpperBound::ZERO);
             record.reasons.push("robustness fails without any perturbation: the margin is 0".to_owned());
         } else {
             let target = SearchTarget {
                 victim: &victim,
+                judge: &judge,
                 radius,
                 level: plan.level,
                 failure_probability: failure_probability.split(plan.attacks.len()),
@@ -157,12 +162,7 @@ fn select_radius(victim: &Victim<'_>, plan: &AuditPlan, name: &str) -> Result<Ra
     plan.radius.radius(&distances).map_err(Breakdown::Radius)
 }
 
-fn estimate_probability(
-    distances: &[f64],
-    radius: Radius,
-    failure_probability: Probability,
-) -> Result<ProbabilityRecord, Breakdown> {
-    let counts = DrawCounts::of(distances, radius);
+fn estimate_probability(counts: DrawCounts, failure_probability: Probability) -> Result<ProbabilityRecord, Breakdown> {
     Ok(ProbabilityRecord {
         counts,
         estimate: Estimate::new(counts.inside as f64 / counts.draws as f64)?,

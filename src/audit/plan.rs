@@ -80,6 +80,8 @@ pub enum PlanError {
 const MAX_PAPER_NORMS: usize = 10_000;
 /// Most draws of one kind.
 const MAX_DRAWS: usize = 100_000_000;
+/// Most rows in one attack step, which all lie in memory at once.
+const MAX_BATCH: usize = 1_000_000;
 /// Most steps, restarts or draws of one optimisation.
 const MAX_EFFORT: usize = 100_000;
 
@@ -119,6 +121,8 @@ impl AuditPlan {
         check_count("the number of restarts", 0, MAX_EFFORT, search.effort.restarts)?;
         check_count("the number of steps", 1, MAX_EFFORT, search.effort.steps)?;
         check_count("the number of attack draws", 1, MAX_EFFORT, search.effort.draws)?;
+        let batch = search.effort.restarts.saturating_mul(search.effort.draws);
+        check_count("the number of restarts times attack draws", 0, MAX_BATCH, batch)?;
         check_length("the largest norm", search.max_norm)?;
         match search.protocol {
             Protocol::Bisect { tolerance } => check_length("the tolerance", tolerance)?,

@@ -11,11 +11,13 @@ use crate::quantity::{Estimate, LowerBound, Radius, UpperBound};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// First-order bounds below, a refuting perturbation above, in this order.
+    /// A refuting perturbation above and first-order estimates below, not above it where Theorem 1 speaks of the threat
+    /// (`mean`); or robustness fails without any perturbation, so that the margin is 0.
     Bracketed,
     /// One side is missing: the probability is not above the level, or no attack succeeded.
     Undecided,
-    /// A first-order bound exceeds the norm of a perturbation that breaks robustness: the terms it drops matter here.
+    /// Under the threat `mean`, a first-order estimate exceeds the norm of a perturbation that breaks robustness: the
+    /// terms it drops matter here.
     Alarm,
     /// The computation broke down; the reason says where.
     Failed,

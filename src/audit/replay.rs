@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use candle_core::Device;
+use candle_core::{DType, Device};
 use serde::{Deserialize, Serialize};
 
 use super::record::InputRecord;
 use super::run::{perturbation_path, RunIdentity};
 use crate::attack::{AttackedInput, Victim};
 use crate::data::Dataset;
+use crate::files;
 use crate::margin::draws::count_draws;
 use crate::margin::DrawCounts;
 use crate::model::file::{self, ModelError};
@@ -24,7 +25,7 @@ pub enum ReplayVerdict {
     Confirmed,
     /// The fresh draws decide neither way.
     Undecided,
-    /// The perturbation is longer than recorded, or on fresh draws does not break robustness.
+    /// The perturbation is longer than recorded, leaves the run's box, or on fresh draws does not break robustness.
     Contradicted,
 }
 
@@ -104,7 +105,6 @@ impl<'a> Replay<'a> {
         identity: &'a RunIdentity,
         model: &Model,
         dataset: &'a Dataset,
-        device: &Device,
         draws: usize,
         seed: Seed,
         perturbations: usize,
@@ -117,32 +117,37 @@ impl<'a> Replay<'a> {
         if found != identity.data_sha256 {
             return Err(ReplayError::OtherData { recorded: identity.data_sha256.clone(), found });
         }
-        let vae = model.vae.converted(candle_core::DType::F32, device)?;
+        let vae = model.vae.converted(DType::F64, &Device::Cpu)?;
         // Two bounds for each perturbation.
         let failure_probability = identity.plan.failure_probability.split(2 * perturbations);
         Ok(Self { identity, vae, dataset, draws, seed, failure_probability })
     }
 
-    /// Replays the perturbation of one input from a run's folder.
+    /// Replays the perturbation that `record`, read from the run's `inputs.jsonl`, claims for its input. r and the norm
+    /// are those of the record; the perturbation's file gives the vector and nothing else.
     ///
     /// # Errors
-    /// If its file is missing, altered or belongs to another input.
-    pub fn perturbation(&self, folder: &Path, input: usize) -> Result<ReplayRecord, ReplayError> {
+    /// If the file is missing or altered, or belongs to another input or record.
+    pub fn perturbation(&self, folder: &Path, record: &InputRecord) -> Result<ReplayRecord, ReplayError> {
+        let input = record.input;
         let path = perturbation_path(folder, input);
         let wrong = |what: String| ReplayError::Content { path: path.clone(), what };
-        let bytes = std::fs::read(&path).map_err(|source| ModelError::Io { path: path.clone(), source })?;
+        let bytes = files::read_regular(&path).map_err(|source| ModelError::Io { path: path.clone(), source })?;
         let metadata = file::read_metadata(&bytes, &path)?;
-        let record: InputRecord =
+        let stored: InputRecord =
             serde_json::from_str(&metadata).map_err(|source| ModelError::Metadata { path: path.clone(), source })?;
         let mut tensors = file::read_tensors(&bytes, &path)?;
         let shape = [self.dataset.dim()];
         let stored_input = file::take_tensor(&mut tensors, "input", &shape, &path)?;
         let attacked = file::take_tensor(&mut tensors, "attacked", &shape, &path)?;
-        if record.input != input || self.dataset.row(input) != Some(stored_input.as_slice()) {
+        if stored.input != input || self.dataset.row(input) != Some(stored_input.as_slice()) {
             return Err(wrong(format!("expected a perturbation of input {input} of the data, found another input")));
         }
+        if stored != *record {
+            return Err(wrong(format!("its record of input {input} is not the run's")));
+        }
         let (Some(radius), Some(recorded_upper)) = (record.radius, record.margin_upper) else {
-            return Err(wrong("expected a record with a radius and a refuted norm, found none".to_owned()));
+            return Err(wrong(format!("the run's record of input {input} has no radius or no refuted norm")));
         };
         let attacked = AttackedInput::from_values(&stored_input, attacked);
         let victim = Victim::new(&self.vae, &stored_input, self.identity.plan.threat)?;
@@ -152,7 +157,10 @@ impl<'a> Replay<'a> {
         let probability_lower = counts.probability_lower(self.failure_probability).map_err(bound)?;
         let probability_upper = counts.probability_upper(self.failure_probability).map_err(bound)?;
         let level = self.identity.plan.level.get();
-        let verdict = if attacked.norm() > recorded_upper || probability_lower.get() > level {
+        let verdict = if attacked.norm() > recorded_upper
+            || self.leaves_box(&attacked, &stored_input)
+            || probability_lower.get() > level
+        {
             ReplayVerdict::Contradicted
         } else if probability_upper.get() <= level {
             ReplayVerdict::Confirmed
@@ -161,5 +169,15 @@ impl<'a> Replay<'a> {
         };
         let norm_upper = attacked.norm();
         Ok(ReplayRecord { input, verdict, norm_upper, recorded_upper, counts, probability_lower, probability_upper })
+    }
+
+    /// Whether a perturbed coordinate lies outside the run's box and further out than the input itself.
+    fn leaves_box(&self, attacked: &AttackedInput, input: &[f32]) -> bool {
+        let Some(pixel_box) = self.identity.plan.search.pixel_box else { return false };
+        attacked
+            .values()
+            .iter()
+            .zip(input)
+            .any(|(&value, &x)| value < pixel_box.low.min(x) || value > pixel_box.high.max(x))
     }
 }

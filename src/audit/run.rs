@@ -3,7 +3,7 @@
 //! A run's folder holds `run.json` (what the run is), `inputs.jsonl` (one record per finished input, in order),
 //! `perturbations/` (the smallest refuting perturbation of each input) and, once finished, `summary.json`.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -32,6 +32,7 @@ pub const INPUTS_FILE: &str = "inputs.jsonl";
 pub const SUMMARY_FILE: &str = "summary.json";
 /// The smallest refuting perturbations.
 pub const PERTURBATIONS_FOLDER: &str = "perturbations";
+const PERTURBATION_EXTENSION: &str = "safetensors";
 
 /// Everything that decides a run's results. Two runs with equal identities on machines of the same kind write equal
 /// bytes.
@@ -44,8 +45,8 @@ pub struct RunIdentity {
     pub vaecert_version: String,
     /// The model's weights.
     pub model_sha256: String,
-    /// Where the data come from.
-    pub data: DataSource,
+    /// The name of the data's source.
+    pub data: String,
     /// Which part of them.
     pub split: Split,
     /// Seed of synthetic data; unused by data read from files.
@@ -68,8 +69,10 @@ pub struct RunIdentity {
 pub struct RunFile {
     /// What decides the results.
     pub identity: RunIdentity,
-    /// Where the model was read from; none for the embedded one.
+    /// Where the model was read from; none for the embedded one. A relative path is relative to the run's folder.
     pub model: Option<PathBuf>,
+    /// Where the data were read from, with absolute paths.
+    pub source: DataSource,
 }
 
 /// Which inputs of which data to audit.
@@ -91,16 +94,36 @@ pub struct DataChoice {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
-    /// A file of the run's folder cannot be read or written.
-    #[error("{path}: {source}; finished inputs are kept, continue with --resume", path = path.display())]
+    /// A file of the run's folder cannot be read.
+    #[error("{path}: cannot be read: {source}; expected the folder of a run written by `vaecert audit`", path = path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Another process is writing the run.
+    #[error("{path}: another process is writing this run; wait for it or choose another --out", path = path.display())]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// There is no run to continue.
+    #[error("{path} holds no run to continue; leave --resume out to start one", path = path.display())]
+    NothingToResume {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A file of the run's folder cannot be written.
+    #[error("{path}: cannot be written: {source}; finished inputs are kept, continue with --resume", path = path.display())]
     Io {
         /// The file.
         path: PathBuf,
         /// What the system says.
         source: io::Error,
     },
-    /// The folder already holds a run.
-    #[error("{path} already holds a run; continue it with --resume, replace it with --overwrite, or choose another --out", path = path.display())]
+    /// The folder already holds a run, or files that a run would replace.
+    #[error("{path} already holds a run or files of one; continue it with --resume, replace it with --overwrite, or choose another --out", path = path.display())]
     Exists {
         /// The folder.
         path: PathBuf,
@@ -192,7 +215,7 @@ impl RunIdentity {
             format: FORMAT,
             vaecert_version: env!("CARGO_PKG_VERSION").to_owned(),
             model_sha256: model.weights_sha256.clone(),
-            data: source,
+            data: source.to_string(),
             split,
             data_seed: seed,
             data_sha256: dataset.sha256(),
@@ -206,14 +229,14 @@ impl RunIdentity {
     /// SHA-256 of the identity as JSON, in hexadecimal: equal for equal runs.
     #[must_use]
     pub fn sha256(&self) -> String {
-        // An identity consists of plain numbers and strings, which always serialise.
+        // An identity consists of numbers and strings without infinities, which always serialise.
         let bytes = serde_json::to_vec(self).unwrap_or_default();
         files::hexadecimal(&Sha256::digest(bytes))
     }
 
     /// Whether the data are the same, wherever they lie.
     fn same_data(&self, other: &Self) -> bool {
-        self.data.to_string() == other.data.to_string()
+        self.data == other.data
             && self.split == other.split
             && self.data_seed == other.data_seed
             && self.data_sha256 == other.data_sha256
@@ -298,46 +321,43 @@ pub struct RunFolder {
 pub enum Existing {
     /// Refuse.
     Refuse,
-    /// Keep its finished inputs and go on.
+    /// Keep its finished inputs and go on; refuse if there is none.
     Resume,
+    /// Keep the finished inputs of an interrupted one; start anew if there is none or it is complete.
+    ResumeInterrupted,
     /// Start anew.
     Overwrite,
 }
 
 impl RunFolder {
-    /// Opens `path` for this run, before any work: creates the folder, or takes over what is there.
+    /// Opens `path` for this run, before any work, and keeps other processes out: creates the folder, or takes over what
+    /// is there.
     ///
     /// # Errors
-    /// If the folder cannot be written, holds another run, or holds one at all and `existing` says to refuse.
+    /// If the folder cannot be written, is in use, or holds what `existing` does not allow.
     pub fn open(path: &Path, run: &RunFile, existing: Existing) -> Result<Self, RunError> {
-        let io_error = |path: &Path| {
-            let path = path.to_owned();
-            move |source| RunError::Io { path, source }
-        };
-        let run_file = path.join(RUN_FILE);
-        let inputs_file = path.join(INPUTS_FILE);
-        let mut finished = Vec::new();
-        if run_file.exists() && existing != Existing::Overwrite {
-            if existing == Existing::Refuse {
-                return Err(RunError::Exists { path: path.to_owned() });
-            }
-            let there = read_run_file(path)?;
-            if let Some(what) = there.identity.difference(&run.identity) {
-                return Err(RunError::OtherRun { path: path.to_owned(), what });
-            }
-            finished = keep_finished(path, &run.identity)?;
-        } else {
-            let perturbations = path.join(PERTURBATIONS_FOLDER);
-            std::fs::create_dir_all(&perturbations).map_err(io_error(&perturbations))?;
-            let summary = path.join(SUMMARY_FILE);
-            if summary.exists() {
-                std::fs::remove_file(&summary).map_err(io_error(&summary))?;
-            }
-            File::create(&inputs_file).map_err(io_error(&inputs_file))?;
-            let json = serde_json::to_vec_pretty(run).map_err(|e| io_error(&run_file)(e.into()))?;
-            files::write_atomically(&run_file, &json).map_err(io_error(&run_file))?;
+        let unwritable = |source| RunError::Io { path: path.to_owned(), source };
+        let holds_run = path.join(RUN_FILE).exists();
+        let holds_files =
+            [RUN_FILE, INPUTS_FILE, SUMMARY_FILE, PERTURBATIONS_FOLDER].iter().any(|n| path.join(n).exists());
+        match existing {
+            Existing::Refuse if holds_files => return Err(RunError::Exists { path: path.to_owned() }),
+            Existing::Resume if !holds_run => return Err(RunError::NothingToResume { path: path.to_owned() }),
+            _ => {}
         }
-        let inputs = OpenOptions::new().append(true).create(true).open(&inputs_file).map_err(io_error(&inputs_file))?;
+        std::fs::create_dir_all(path.join(PERTURBATIONS_FOLDER)).map_err(unwritable)?;
+        let inputs = OpenOptions::new().append(true).create(true).open(path.join(INPUTS_FILE)).map_err(unwritable)?;
+        lock(&inputs, path)?;
+        let finished = match existing {
+            Existing::Resume | Existing::ResumeInterrupted if holds_run => finished_inputs(path, run, &inputs)?,
+            _ => vec![],
+        };
+        let complete = finished.len() == run.identity.inputs && path.join(SUMMARY_FILE).exists();
+        let anew = finished.is_empty() || (complete && existing == Existing::ResumeInterrupted);
+        if anew {
+            start_anew(path, run, &inputs).map_err(unwritable)?;
+        }
+        let finished = if anew { vec![] } else { finished };
         Ok(Self { path: path.to_owned(), finished, inputs: BufWriter::new(inputs) })
     }
 
@@ -381,7 +401,7 @@ impl RunFolder {
 /// Where a run keeps the perturbation of an input.
 #[must_use]
 pub fn perturbation_path(folder: &Path, input: usize) -> PathBuf {
-    folder.join(PERTURBATIONS_FOLDER).join(format!("{input:06}.safetensors"))
+    folder.join(PERTURBATIONS_FOLDER).join(format!("{input:06}.{PERTURBATION_EXTENSION}"))
 }
 
 /// Reads `run.json`.
@@ -390,7 +410,7 @@ pub fn perturbation_path(folder: &Path, input: usize) -> PathBuf {
 /// If it is missing or malformed.
 pub fn read_run_file(folder: &Path) -> Result<RunFile, RunError> {
     let path = folder.join(RUN_FILE);
-    let text = std::fs::read(&path).map_err(|source| RunError::Io { path: path.clone(), source })?;
+    let text = files::read_regular(&path).map_err(|source| RunError::Unreadable { path: path.clone(), source })?;
     serde_json::from_slice(&text).map_err(|source| RunError::Malformed { path, line: source.line(), source })
 }
 
@@ -401,7 +421,7 @@ pub fn read_run_file(folder: &Path) -> Result<RunFile, RunError> {
 /// If the file is missing, a whole line is malformed, or the records are not those of consecutive inputs.
 pub fn read_records(folder: &Path, identity: &RunIdentity) -> Result<(Vec<InputRecord>, usize), RunError> {
     let path = folder.join(INPUTS_FILE);
-    let bytes = std::fs::read(&path).map_err(|source| RunError::Io { path: path.clone(), source })?;
+    let bytes = files::read_regular(&path).map_err(|source| RunError::Unreadable { path: path.clone(), source })?;
     let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |position| position + 1);
     let mut records = Vec::new();
     for (index, line) in bytes[..whole].split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).enumerate() {
@@ -410,7 +430,7 @@ pub fn read_records(folder: &Path, identity: &RunIdentity) -> Result<(Vec<InputR
             line: index + 1,
             source,
         })?;
-        let expected = identity.first + index;
+        let expected = identity.first.saturating_add(index);
         if record.input != expected || index >= identity.inputs {
             return Err(RunError::Order { path, line: index + 1, expected, found: record.input });
         }
@@ -419,11 +439,41 @@ pub fn read_records(folder: &Path, identity: &RunIdentity) -> Result<(Vec<InputR
     Ok((records, whole))
 }
 
-/// The finished records, after cutting off what a killed run left half-written.
-fn keep_finished(folder: &Path, identity: &RunIdentity) -> Result<Vec<InputRecord>, RunError> {
-    let (records, length) = read_records(folder, identity)?;
-    let path = folder.join(INPUTS_FILE);
-    let file = OpenOptions::new().write(true).open(&path);
-    file.and_then(|file| file.set_len(length as u64)).map_err(|source| RunError::Io { path, source })?;
+/// The finished records of the run that is there, after cutting off what a kill left half-written.
+fn finished_inputs(folder: &Path, run: &RunFile, inputs: &File) -> Result<Vec<InputRecord>, RunError> {
+    let there = read_run_file(folder)?;
+    if let Some(what) = there.identity.difference(&run.identity) {
+        return Err(RunError::OtherRun { path: folder.to_owned(), what });
+    }
+    let (records, length) = read_records(folder, &there.identity)?;
+    inputs.set_len(length as u64).map_err(|source| RunError::Io { path: folder.join(INPUTS_FILE), source })?;
     Ok(records)
+}
+
+/// Removes what another run left and writes what this one is.
+fn start_anew(folder: &Path, run: &RunFile, inputs: &File) -> io::Result<()> {
+    inputs.set_len(0)?;
+    let left = std::fs::read_dir(folder.join(PERTURBATIONS_FOLDER))?;
+    for entry in left {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == PERTURBATION_EXTENSION) {
+            std::fs::remove_file(path)?;
+        }
+    }
+    match std::fs::remove_file(folder.join(SUMMARY_FILE)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut json = serde_json::to_vec_pretty(run)?;
+    json.push(b'\n');
+    files::write_atomically(&folder.join(RUN_FILE), &json)
+}
+
+/// Held until the file is closed.
+fn lock(inputs: &File, folder: &Path) -> Result<(), RunError> {
+    match inputs.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(RunError::InUse { path: folder.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(RunError::Io { path: folder.join(INPUTS_FILE), source }),
+    }
 }

@@ -111,7 +111,7 @@ mod tests {
     }
 
     fn random_jacobian(rows: usize, columns: usize, seed: u64) -> DMatrix<f64> {
-        let draws = standard_normal(&mut Seed(seed).stream("theorem1/test"), rows * columns);
+        let draws: Vec<f32> = standard_normal(&mut Seed(seed).stream("theorem1/test"), rows * columns);
         DMatrix::from_iterator(rows, columns, draws.into_iter().map(f64::from))
     }
 

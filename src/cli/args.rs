@@ -9,7 +9,7 @@ use crate::attack::{AttackKind, PixelBox, Threat};
 use crate::model::device::DeviceChoice;
 use crate::quantity::{Probability, Radius};
 
-/// Certifies how robust a variational autoencoder is, and puts the theory behind that on trial.
+/// Brackets how robust a variational autoencoder is, and puts the theory behind that on trial.
 #[derive(Debug, Parser)]
 #[command(version, about, max_term_width = 110)]
 pub(crate) struct Arguments {
@@ -19,7 +19,7 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Bracket the robustness margin of every input: Theorem 1's lower bounds against attacks.
+    /// Bracket the robustness margin of every input: Theorem 1's first-order estimates against attacks.
     ///
     /// Without arguments: the embedded digits and a small β-VAE trained on them. Exit status 0 if every input is
     /// bracketed, 1 on an alarm (a first-order bound above the norm of a perturbation that breaks robustness), 3 if an
@@ -170,8 +170,8 @@ pub(crate) struct AuditArguments {
     /// Seed of all draws.
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub(crate) seed: u64,
-    /// Folder of the run. Default: vaecert-runs/NAME, with a NAME made from everything that decides the results; what
-    /// is finished there is taken over.
+    /// Folder of the run. Default: vaecert-runs/NAME, with a NAME made from everything that decides the results; an
+    /// interrupted run there is continued.
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub(crate) out: Option<PathBuf>,
     /// Continue the run in --out.
@@ -253,6 +253,9 @@ pub(crate) struct ReplayArguments {
     /// Model file, if it has moved since the audit.
     #[arg(long, value_name = "FILE")]
     pub(crate) model: Option<PathBuf>,
+    /// The data as in `vaecert audit`, if they have moved since then.
+    #[arg(long, value_name = "DATA")]
+    pub(crate) data: Option<String>,
     /// Folder of the data, if it has moved since the audit.
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
@@ -265,8 +268,9 @@ pub(crate) struct ReplayArguments {
     /// Print JSON lines instead of a table.
     #[arg(long)]
     pub(crate) json: bool,
-    #[command(flatten)]
-    pub(crate) compute: ComputeArguments,
+    /// Threads; results do not depend on it. Default: as many as the machine has.
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<NonZeroUsize>,
 }
 
 fn number(text: &str) -> Result<f64, String> {

@@ -34,11 +34,12 @@ pub(crate) fn audit(arguments: AuditArguments) -> Result<ExitCode, Failure> {
     let mut terminal = Terminal::new();
     let (model, model_name) = model(&arguments, &workers, &mut terminal)?;
     let choice = data_choice(&arguments)?;
+    let source = choice.source.absolute();
     let dataset = choice.source.load(choice.split, choice.seed)?;
     let identity = RunIdentity::new(&model, &device, choice, &dataset, plan)?;
 
     let path = arguments.out.clone().unwrap_or_else(|| default_folder(&identity));
-    let run_file = RunFile { identity: identity.clone(), model: model_path(&arguments) };
+    let run_file = RunFile { identity: identity.clone(), model: model_path(&arguments), source };
     let mut folder = RunFolder::open(&path, &run_file, existing(&arguments))?;
     if arguments.train {
         model.save(&path.join(TRAINED_MODEL_FILE))?;
@@ -105,7 +106,7 @@ fn model(arguments: &AuditArguments, workers: &Workers, terminal: &mut Terminal)
     }
 }
 
-/// Where `replay` will find the model; relative paths are relative to where the audit was started.
+/// Where `replay` will find the model: inside the run's folder, or at an absolute path.
 fn model_path(arguments: &AuditArguments) -> Option<PathBuf> {
     if arguments.train {
         return Some(PathBuf::from(TRAINED_MODEL_FILE));
@@ -130,12 +131,14 @@ fn default_folder(identity: &RunIdentity) -> PathBuf {
     Path::new(DEFAULT_RUNS_FOLDER).join(table::short(&identity.sha256()))
 }
 
-/// A folder that nobody named is named after the run, so what is in it belongs to this run and is taken over.
+/// A folder that nobody named is named after the run, so what an interruption left in it belongs to this run.
 fn existing(arguments: &AuditArguments) -> Existing {
     if arguments.overwrite {
         Existing::Overwrite
-    } else if arguments.resume || arguments.out.is_none() {
+    } else if arguments.resume {
         Existing::Resume
+    } else if arguments.out.is_none() {
+        Existing::ResumeInterrupted
     } else {
         Existing::Refuse
     }

@@ -19,18 +19,12 @@ pub(crate) struct Failure {
     /// The exit status.
     pub(crate) code: ExitCode,
     message: String,
-    closed_pipe: bool,
 }
 
 impl Failure {
     /// A failure with this status and message.
     pub(crate) fn new(code: ExitCode, message: impl fmt::Display) -> Self {
-        Self { code, message: message.to_string(), closed_pipe: false }
-    }
-
-    /// Whether stdout was closed by its reader, who wants no more.
-    pub(crate) fn is_closed_pipe(&self) -> bool {
-        self.closed_pipe
+        Self { code, message: message.to_string() }
     }
 }
 
@@ -43,8 +37,7 @@ impl fmt::Display for Failure {
 /// stdout cannot be written.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
-        let closed_pipe = error.kind() == io::ErrorKind::BrokenPipe;
-        Self { closed_pipe, ..Self::new(ExitCode::Unreadable, format!("stdout: {error}")) }
+        Self::new(ExitCode::Unreadable, format!("stdout cannot be written: {error}"))
     }
 }
 
@@ -105,6 +98,8 @@ impl From<RunError> for Failure {
             RunError::Output(error) => error.into(),
             RunError::Exists { .. }
             | RunError::OtherRun { .. }
+            | RunError::InUse { .. }
+            | RunError::NothingToResume { .. }
             | RunError::Range { .. }
             | RunError::NoInputs
             | RunError::Shape { .. } => Self::new(ExitCode::Usage, error),

@@ -35,7 +35,6 @@ pub fn run() -> std::process::ExitCode {
     };
     match catch_unwind(AssertUnwindSafe(|| dispatch(arguments))) {
         Ok(Ok(code)) => code.into(),
-        Ok(Err(failure)) if failure.is_closed_pipe() => ExitCode::Met.into(),
         Ok(Err(failure)) => {
             let _ = writeln!(std::io::stderr(), "error: {failure}");
             failure.code.into()

@@ -7,7 +7,8 @@ use super::exit_code::ExitCode;
 use super::failure::Failure;
 use super::terminal::Terminal;
 use crate::audit::replay::{Replay, ReplayRecord, ReplayVerdict};
-use crate::audit::run::{perturbation_path, read_records, read_run_file, RunFile};
+use crate::audit::run::{read_records, read_run_file, RunFile};
+use crate::audit::InputRecord;
 use crate::data::DataSource;
 use crate::model::{embedded, Model};
 use crate::progress::Progress;
@@ -18,23 +19,17 @@ use crate::threads::Workers;
 pub(crate) fn replay(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
     let run = read_run_file(&arguments.run)?;
     let (records, _) = read_records(&arguments.run, &run.identity)?;
-    let inputs: Vec<usize> = if arguments.input.is_empty() {
-        let saved = |input: &usize| perturbation_path(&arguments.run, *input).exists();
-        records.iter().map(|record| record.input).filter(saved).collect()
-    } else {
-        arguments.input.clone()
-    };
+    let chosen = chosen(arguments, &records)?;
     let model = model(arguments, &run)?;
-    let source = match &arguments.data_dir {
-        Some(folder) => DataSource::parse(&run.identity.data.to_string(), Some(folder))?,
-        None => run.identity.data.clone(),
+    let source = match (&arguments.data, &arguments.data_dir) {
+        (None, None) => run.source.clone(),
+        (data, folder) => DataSource::parse(data.as_ref().unwrap_or(&run.identity.data), folder.as_deref())?,
     };
     let dataset = source.load(run.identity.split, run.identity.data_seed)?;
-    let device = arguments.compute.device.open()?;
     let draws = usize::try_from(arguments.draws).map_err(|error| Failure::new(ExitCode::Usage, error))?;
-    let replay = Replay::new(&run.identity, &model, &dataset, &device, draws, Seed(arguments.seed), inputs.len())?;
+    let replay = Replay::new(&run.identity, &model, &dataset, draws, Seed(arguments.seed), chosen.len())?;
 
-    let workers = Workers::new(arguments.compute.threads)?;
+    let workers = Workers::new(arguments.threads)?;
     let mut terminal = Terminal::new();
     if !arguments.json {
         terminal.print(&format!(
@@ -42,12 +37,12 @@ pub(crate) fn replay(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
             "input", "norm ≤", "recorded", "P ≤", "level"
         ))?;
     }
-    terminal.begin("perturbations", inputs.len(), 0);
+    terminal.begin("perturbations", chosen.len(), 0);
     let mut verdicts = Vec::new();
     let level = run.identity.plan.level;
     let outcome = workers.stream(
-        &inputs,
-        |&input| replay.perturbation(&arguments.run, input),
+        &chosen,
+        |record| replay.perturbation(&arguments.run, record),
         |record| {
             let record = record?;
             terminal.step("");
@@ -63,13 +58,27 @@ pub(crate) fn replay(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
     );
     terminal.end();
     outcome?;
-    if verdicts.is_empty() {
-        return Err(Failure::new(
-            ExitCode::Undecided,
-            format!("{}: the run saved no perturbation to replay", arguments.run.display()),
-        ));
-    }
     Ok(exit_code(&verdicts))
+}
+
+/// The records to replay: those asked for, or all that claim a perturbation.
+fn chosen<'a>(arguments: &ReplayArguments, records: &'a [InputRecord]) -> Result<Vec<&'a InputRecord>, Failure> {
+    let run = arguments.run.display();
+    let claims = |record: &&InputRecord| record.best_attack.is_some();
+    if arguments.input.is_empty() {
+        let all: Vec<&InputRecord> = records.iter().filter(claims).collect();
+        return match all.is_empty() {
+            true => Err(Failure::new(ExitCode::Undecided, format!("{run}: the run found no perturbation to replay"))),
+            false => Ok(all),
+        };
+    }
+    let find = |&input: &usize| {
+        let found = records.iter().find(|record| record.input == input).filter(claims);
+        found.ok_or_else(|| {
+            Failure::new(ExitCode::Usage, format!("{run}: the run found no perturbation of input {input}"))
+        })
+    };
+    arguments.input.iter().map(find).collect()
 }
 
 fn exit_code(verdicts: &[ReplayVerdict]) -> ExitCode {

@@ -68,10 +68,10 @@ pub fn short(sha256: &str) -> &str {
 pub fn legend() -> &'static str {
     "r          L2 distance between reconstructions that counts as broken, in output units\n\
      P ≥        lower bound of P(‖Δ(x,0)‖ ≤ r), on draws that did not choose r\n\
-     theorem1   Theorem 1's lower bound of the margin R(x) with its O(ε) dropped: an estimate; operator and whitened are\n\
-     \x20          sharper forms of the same argument; all norms of perturbations are L2, in input units\n\
+     theorem1   Theorem 1's formula for the margin R(x) with its O(ε) dropped: an estimate from below, not a bound;\n\
+     \x20          operator and whitened are sharper forms of the same argument; input units, L2\n\
      linear     radius of the ball in which the encoder's mean is affine, where these estimates drop nothing\n\
-     margin ≤   norm of the smallest perturbation found that breaks robustness: R(x) is at most this\n\
+     margin ≤   norm of the smallest perturbation found that breaks robustness: R(x) is at most this; input units, L2\n\
      ratio      margin over theorem1\n\n"
 }
 
@@ -93,7 +93,7 @@ pub fn row_titles(max_norm: f64) -> String {
 #[must_use]
 pub fn row(record: &InputRecord, max_norm: f64) -> String {
     let ladder = record.first_order;
-    let show = |value: Option<Estimate>| value.map_or_else(|| MISSING.to_owned(), compact);
+    let show = |value: Option<Estimate>| value.map_or_else(|| MISSING.to_owned(), |value| value.to_string());
     let none = if record.outcome == Outcome::Failed { MISSING } else { "none" };
     let upper = record.margin_upper.map_or_else(|| none.to_owned(), |upper| upper.to_string());
     let ratio = match (record.margin_upper, ladder) {
@@ -119,15 +119,6 @@ pub fn row(record: &InputRecord, max_norm: f64) -> String {
     }
     line.push('\n');
     line
-}
-
-/// Very small estimates in scientific notation, so that columns keep their width.
-fn compact(value: Estimate) -> String {
-    if value.get() > 0.0 && value.get() < 1e-3 {
-        format!("{:.2e}", value.get())
-    } else {
-        value.to_string()
-    }
 }
 
 /// The ladder (t, o, w) and the refuted norm (A) on a logarithmic axis.
@@ -204,7 +195,7 @@ fn spread_row(named: &NamedSpread) -> String {
 /// A figure rounded the safe way for its kind.
 fn figure(value: f64, kind: QuantityKind) -> String {
     let text = match kind {
-        QuantityKind::Estimate => Estimate::new(value).map(compact),
+        QuantityKind::Estimate => Estimate::new(value).map(|value| value.to_string()),
         QuantityKind::LowerBound => LowerBound::new(value).map(|value| value.to_string()),
         QuantityKind::UpperBound => UpperBound::new(value).map(|value| value.to_string()),
     };

@@ -33,7 +33,7 @@ pub(crate) fn train(arguments: TrainArguments) -> Result<ExitCode, Failure> {
     let device = arguments.compute.device.open()?;
     let workers = Workers::new(arguments.compute.threads)?;
     let mut trainer = if arguments.resume {
-        let bytes = std::fs::read(&out.checkpoint).map_err(|error| unreadable(&out.checkpoint, &error))?;
+        let bytes = files::read_regular(&out.checkpoint).map_err(|error| unreadable(&out.checkpoint, &error))?;
         Trainer::resume(&bytes, &out.checkpoint, architecture, &dataset, plan, &device)?
     } else {
         Trainer::new(architecture, &dataset, plan, &device)?
@@ -95,7 +95,8 @@ impl Outputs {
     fn check(&self, arguments: &TrainArguments) -> Result<(), Failure> {
         let exists =
             |path: &Path, advice: &str| Failure::new(ExitCode::Usage, format!("{} exists; {advice}", path.display()));
-        if !arguments.overwrite && self.model.is_file() {
+        let resuming = arguments.resume && self.checkpoint.exists();
+        if !arguments.overwrite && !resuming && self.model.is_file() {
             return Err(exists(&self.model, "replace it with --overwrite or choose another --out"));
         }
         if !arguments.overwrite && !arguments.resume && self.checkpoint.exists() {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::DataError;
+use crate::files::hexadecimal;
 
 /// Which part of a source: the part a model may learn from, or the part kept away from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -142,7 +143,7 @@ impl Dataset {
         for value in &self.values {
             hasher.update(value.to_le_bytes());
         }
-        hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hexadecimal(&hasher.finalize())
     }
 }
 

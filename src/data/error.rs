@@ -67,7 +67,7 @@ pub enum DataError {
         found: u64,
     },
     /// The header of a `.npy` file does not describe an array.
-    #[error("the .npy header of {} is not usable: {reason}; write the file again with numpy.save", path.display())]
+    #[error("the header of {} is not usable: {reason}; write the file again", path.display())]
     BadHeader {
         /// The file.
         path: PathBuf,

@@ -1,26 +1,19 @@
 //! Opening files that are not trusted.
 
 use std::fs::File;
-use std::io::{self, Read};
 use std::path::Path;
 
 use super::DataError;
+use crate::files;
 
-/// Opens a regular file. Pipes and devices are refused: they have no size to check a header against.
+/// Opens a regular file.
 pub(super) fn open(path: &Path) -> Result<File, DataError> {
-    let failed = |source| DataError::Io { path: path.to_owned(), source };
-    // Asked before opening: opening a pipe would wait for a writer.
-    if !std::fs::metadata(path).map_err(failed)?.is_file() {
-        return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
-    }
-    File::open(path).map_err(failed)
+    files::open_regular(path).map_err(|source| DataError::Io { path: path.to_owned(), source })
 }
 
 /// Every byte of a regular file.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, DataError> {
-    let mut bytes = Vec::new();
-    open(path)?.read_to_end(&mut bytes).map_err(|source| DataError::Io { path: path.to_owned(), source })?;
-    Ok(bytes)
+    files::read_regular(path).map_err(|source| DataError::Io { path: path.to_owned(), source })
 }
 
 /// A length as the error variants hold it.

@@ -119,6 +119,23 @@ impl DataSource {
     }
 }
 
+impl DataSource {
+    /// The same source with an absolute path, so that it is found from any folder.
+    #[must_use]
+    pub fn absolute(&self) -> Self {
+        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let mut source = self.clone();
+        match &mut source {
+            Self::Mnist { directory: path }
+            | Self::FashionMnist { directory: path }
+            | Self::Cifar10 { directory: path }
+            | Self::Npy { path } => *path = absolute(path),
+            Self::Digits | Self::Gaussian { .. } | Self::Mixture { .. } => {}
+        }
+        source
+    }
+}
+
 impl fmt::Display for DataSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -113,7 +113,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn random(rows: usize, columns: usize, seed: u64) -> DMatrix<f64> {
-        let draws = standard_normal(&mut Seed(seed).stream("linalg/test"), rows * columns);
+        let draws: Vec<f32> = standard_normal(&mut Seed(seed).stream("linalg/test"), rows * columns);
         DMatrix::from_iterator(rows, columns, draws.into_iter().map(f64::from))
     }
 

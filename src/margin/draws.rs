@@ -1,19 +1,21 @@
 //! P(‖Δ‖₂ ≤ r) from draws: counts and their exact binomial bounds.
 //!
-//! Distances are computed in single precision. A draw whose distance is within [`DISTANCE_TOLERANCE`] of r is counted
-//! on neither side: it weakens a lower bound and an upper bound alike.
+//! Draws that decide anything are computed in double precision on the processor, whatever the attacks use. A draw whose
+//! distance lies so close to r that rounding could put it on either side is counted on neither: it weakens a lower bound
+//! and an upper bound alike.
 
 use candle_core::Result;
 use serde::{Deserialize, Serialize};
 
 use crate::attack::Victim;
-use crate::quantity::{Estimate, LowerBound, Probability, Radius, UpperBound};
+use crate::quantity::{LowerBound, Probability, Radius, UpperBound};
 use crate::seed::{standard_normal, Stream};
 use crate::stats::{clopper_pearson_lower, clopper_pearson_upper, BinomialError};
 
-/// Relative error granted to a distance computed in single precision. On the networks of this crate's tests the error
-/// against double precision stays below a twentieth of it; it is an assumption about other networks, not a theorem.
-pub const DISTANCE_TOLERANCE: f64 = 1e-4;
+/// Error granted to a distance computed in double precision, relative to ‖g(μ(x))‖ + r: about a million units in the
+/// last place. It covers the rounding of networks whose weights do not cancel by more than that; it is an assumption
+/// about the network, not a theorem.
+pub const DISTANCE_TOLERANCE: f64 = 1e-10;
 
 /// Draws per batch of decodes; bounds memory, and part of what a run's bytes depend on.
 const DRAWS_PER_BATCH: usize = 1024;
@@ -31,25 +33,23 @@ pub struct DrawCounts {
 }
 
 impl DrawCounts {
-    /// Counts distances against a radius.
+    /// Counts distances against a radius; both, like the tolerance, in output units.
     #[must_use]
-    pub fn of(distances: &[f64], radius: Radius) -> Self {
-        let (low, high) = (radius.get() * (1.0 - DISTANCE_TOLERANCE), radius.get() * (1.0 + DISTANCE_TOLERANCE));
+    pub fn of(distances: &[f64], radius: Radius, tolerance: f64) -> Self {
+        let (low, high) = (radius.get() - tolerance, radius.get() + tolerance);
         let count = |is: &dyn Fn(f64) -> bool| distances.iter().filter(|&&d| is(d)).count() as u64;
-        Self { draws: distances.len() as u64, inside: count(&|d| d <= low), outside: count(&|d| d >= high && d.is_finite()) }
+        Self {
+            draws: distances.len() as u64,
+            inside: count(&|d| d <= low),
+            outside: count(&|d| d >= high && d.is_finite()),
+        }
     }
 
     /// Adds the counts of further draws.
-    pub fn add(&mut self, other: Self) {
+    fn add(&mut self, other: Self) {
         self.draws += other.draws;
         self.inside += other.inside;
         self.outside += other.outside;
-    }
-
-    /// Share of draws inside the radius.
-    #[must_use]
-    pub fn fraction_inside(&self) -> Option<Estimate> {
-        Estimate::new(self.inside as f64 / self.draws as f64).ok()
     }
 
     /// Clopper–Pearson lower bound of P(‖Δ‖ ≤ r), wrong with at most this probability.
@@ -75,21 +75,25 @@ impl DrawCounts {
     }
 }
 
+/// The error granted to a distance of this victim, in output units: [`DISTANCE_TOLERANCE`] · (‖g(μ(x))‖ + r).
+///
+/// # Errors
+/// If a tensor operation fails.
+pub fn distance_tolerance(victim: &Victim<'_>, radius: Radius) -> Result<f64> {
+    Ok(DISTANCE_TOLERANCE * (victim.reconstruction_norm()? + radius.get()))
+}
+
 /// `draws` independent values of ‖Δ(x, δ; η)‖₂ for one perturbed input, in output units and in the stream's order.
 ///
 /// # Errors
 /// If a tensor operation fails.
 pub fn sample_distances(victim: &Victim<'_>, attacked: &[f32], draws: usize, stream: &mut Stream) -> Result<Vec<f64>> {
     let mut distances = Vec::with_capacity(draws);
-    while distances.len() < draws {
-        let batch = DRAWS_PER_BATCH.min(draws - distances.len());
-        let noise = standard_normal(stream, batch * victim.latent_dim());
-        distances.extend(victim.distances(attacked, &noise)?);
-    }
+    for_each_batch(victim, attacked, draws, stream, |batch| distances.extend(batch))?;
     Ok(distances)
 }
 
-/// [`DrawCounts`] of fresh draws.
+/// [`DrawCounts`] of `draws` fresh draws. `victim` must be in double precision.
 ///
 /// # Errors
 /// If a tensor operation fails.
@@ -100,7 +104,24 @@ pub fn count_draws(
     draws: usize,
     stream: &mut Stream,
 ) -> Result<DrawCounts> {
-    Ok(DrawCounts::of(&sample_distances(victim, attacked, draws, stream)?, radius))
+    let tolerance = distance_tolerance(victim, radius)?;
+    let mut counts = DrawCounts::default();
+    for_each_batch(victim, attacked, draws, stream, |batch| counts.add(DrawCounts::of(&batch, radius, tolerance)))?;
+    Ok(counts)
+}
+
+fn for_each_batch(
+    victim: &Victim<'_>,
+    attacked: &[f32],
+    draws: usize,
+    stream: &mut Stream,
+    mut take: impl FnMut(Vec<f64>),
+) -> Result<()> {
+    for start in (0..draws).step_by(DRAWS_PER_BATCH) {
+        let batch = DRAWS_PER_BATCH.min(draws - start);
+        take(victim.distances::<f64>(attacked, &standard_normal(stream, batch * victim.latent_dim()))?);
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -111,7 +132,7 @@ mod tests {
     fn draws_near_the_radius_and_draws_that_are_not_finite_count_for_neither_side() {
         let radius = Radius::new(1.0).unwrap();
         let distances = [0.5, 1.0, 1.0 - 1e-5, 1.0 + 1e-5, 1.5, f64::NAN, f64::INFINITY];
-        assert_eq!(DrawCounts::of(&distances, radius), DrawCounts { draws: 7, inside: 1, outside: 1 });
+        assert_eq!(DrawCounts::of(&distances, radius, 1e-4), DrawCounts { draws: 7, inside: 1, outside: 1 });
     }
 
     #[test]

@@ -4,13 +4,13 @@
 //! P(‖Δ‖ ≤ r) is at most the level. Each such decision spends an equal share of the search's failure probability,
 //! so all refutations of a search hold together.
 
-use std::collections::VecDeque;
-
 use candle_core::Result;
 use serde::{Deserialize, Serialize};
 
 use super::draws::{count_draws, DrawCounts};
-use crate::attack::{AscentNotes, Attack, AttackKind, AttackedInput, Constraint, Effort, PixelBox, Task, Victim};
+use crate::attack::{
+    scaled, AscentNotes, Attack, AttackKind, AttackedInput, Constraint, Effort, PixelBox, Task, Victim,
+};
 use crate::quantity::{Probability, Radius, UpperBound};
 use crate::seed::{standard_normal, Seed};
 use crate::stats::normal;
@@ -54,7 +54,7 @@ pub struct SearchPlan {
 pub struct MarginSearch {
     /// The smallest refuting perturbation; none if none was found up to the largest norm.
     pub refutation: Option<Refutation>,
-    /// The largest norm at which the attack failed below the refutation. Proves nothing.
+    /// The last norm at which the attack failed, up to rounding below the refutation. Proves nothing.
     pub withstood: f64,
     /// Decisions made on fresh draws.
     pub decisions: u64,
@@ -76,8 +76,10 @@ pub struct Refutation {
 /// What a search works on.
 #[derive(Debug, Clone, Copy)]
 pub struct SearchTarget<'a> {
-    /// The input.
+    /// The input, in the precision and on the device that attack.
     pub victim: &'a Victim<'a>,
+    /// The same input in double precision on the processor, for decisions.
+    pub judge: &'a Victim<'a>,
     /// r.
     pub radius: Radius,
     /// m.
@@ -260,25 +262,19 @@ impl<'a> Search<'a> {
     }
 
     /// The shortest perturbation on any given ray that seems to break robustness.
-    fn best_on_rays(&mut self) -> Result<Option<AttackedInput>> {
+    fn best_on_rays(&self) -> Result<Option<AttackedInput>> {
         let input = self.target.victim.input();
-        let mut candidates = Vec::new();
+        let target = self.steering_target();
         for exponent in (0..RAY_NORMS).rev() {
             let constraint = self.constraint(self.plan.max_norm * RAY_RATIO.powi(exponent));
-            for direction in &self.directions {
-                let long: Vec<f32> = direction.iter().map(|d| d * scale_of(constraint.norm)).collect();
-                candidates.push(AttackedInput::new(input, &long, constraint));
-            }
-        }
-        let target = self.steering_target();
-        let mut candidates = VecDeque::from(candidates);
-        // Shortest first: stop at the first block of candidates that holds a hit.
-        while !candidates.is_empty() {
-            let block: Vec<AttackedInput> = candidates.drain(..STEERING_ROWS.min(candidates.len())).collect();
-            let inside = self.steer(&block)?;
-            let hit = block.into_iter().zip(inside).find(|(_, inside)| *inside <= target);
-            if let Some((candidate, _)) = hit {
-                return Ok(Some(candidate));
+            let on_ray = |direction: &Vec<f32>| {
+                let perturbation: Vec<f32> = direction.iter().map(|&d| scaled(d, constraint.norm)).collect();
+                AttackedInput::new(input, &perturbation, constraint)
+            };
+            let candidates: Vec<AttackedInput> = self.directions.iter().map(on_ray).collect();
+            match self.most_promising(candidates)? {
+                Some((candidate, inside)) if inside <= target => return Ok(Some(candidate)),
+                _ => {}
             }
         }
         Ok(None)
@@ -352,7 +348,7 @@ impl<'a> Search<'a> {
         let mut stream = self.seed.stream(&format!("{}/decision/{}", self.name, self.decisions));
         self.decisions += 1;
         let Search { target, plan, .. } = self;
-        let counts = count_draws(target.victim, attacked.values(), target.radius, plan.decision_draws, &mut stream)?;
+        let counts = count_draws(target.judge, attacked.values(), target.radius, plan.decision_draws, &mut stream)?;
         let Ok(probability_upper) = counts.probability_upper(self.failure_per_decision) else { return Ok(false) };
         let refutes = probability_upper.get() <= self.target.level.get();
         let shortest = self.best.as_ref().is_none_or(|best| attacked.norm() < best.attacked.norm());
@@ -363,16 +359,13 @@ impl<'a> Search<'a> {
     }
 }
 
+/// A quotient that misses a whole number by no more than this is one.
+const DECREMENT_SLACK: f64 = 1e-9;
+
 /// Norms visited by Algorithm 2: from the largest down to above 0.
 fn paper_norms(max_norm: f64, decrement: f64) -> usize {
     // Settings guarantee a quotient between 1 and a few thousand.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    let count = (max_norm / decrement).ceil() as usize;
+    let count = (max_norm / decrement - DECREMENT_SLACK).ceil() as usize;
     count.max(1)
-}
-
-/// A length in single precision.
-#[allow(clippy::cast_possible_truncation)]
-fn scale_of(length: f64) -> f32 {
-    length as f32
 }

@@ -41,7 +41,8 @@ pub struct MinimumRadius {
 }
 
 /// Algorithm 1 without its stepping loop: sort once and read the order statistics. Both bounds hold together except
-/// with `failure_probability`.
+/// with `failure_probability`, and are moved outwards by `tolerance`, the error granted to a distance (output units).
+/// Where ‖Δ‖ takes the same value with positive probability they enclose the smallest r with P(‖Δ‖ ≤ r) ≥ m.
 ///
 /// # Errors
 /// If there are no draws or one is not a number.
@@ -49,14 +50,15 @@ pub fn minimum_radius(
     distances: &[f64],
     level: Probability,
     failure_probability: Probability,
+    tolerance: f64,
 ) -> Result<MinimumRadius, QuantityError> {
     let sorted = sorted(distances).ok_or(QuantityError::Magnitude(f64::NAN))?;
     let interval = order_statistic_interval(sorted.len(), level, failure_probability);
     let at = |rank: usize| sorted.get(rank.wrapping_sub(1)).copied();
     Ok(MinimumRadius {
         estimate: Estimate::new(at(quantile_rank(sorted.len(), level)).unwrap_or(f64::NAN))?,
-        lower: LowerBound::new(interval.lower_rank.and_then(at).unwrap_or(0.0))?,
-        upper: UpperBound::new(interval.upper_rank.and_then(at).unwrap_or(f64::INFINITY))?,
+        lower: LowerBound::new((interval.lower_rank.and_then(at).unwrap_or(0.0) - tolerance).max(0.0))?,
+        upper: UpperBound::new(interval.upper_rank.and_then(at).unwrap_or(f64::INFINITY) + tolerance)?,
     })
 }
 
@@ -100,7 +102,7 @@ mod tests {
         // On x86 the NaN of 0 · ∞ has its sign set and would sort before every number.
         for nan in [f64::NAN, -f64::NAN] {
             assert!(rule.radius(&[1.0, nan, 2.0]).is_err());
-            assert!(minimum_radius(&[1.0, nan, 2.0], Probability::HALF, probability(0.01)).is_err());
+            assert!(minimum_radius(&[1.0, nan, 2.0], Probability::HALF, probability(0.01), 0.0).is_err());
         }
         let given = Radius::new(4.0).unwrap();
         assert_eq!(RadiusRule::Absolute(given).radius(&[]), Ok(given));
@@ -109,11 +111,11 @@ mod tests {
     #[test]
     fn the_minimum_radius_of_uniform_draws_brackets_the_median() {
         let draws: Vec<f64> = (1..=1001).map(f64::from).collect();
-        let found = minimum_radius(&draws, Probability::HALF, probability(0.01)).unwrap();
+        let found = minimum_radius(&draws, Probability::HALF, probability(0.01), 0.5).unwrap();
         assert_eq!(found.estimate.get(), 501.0);
         assert!(found.lower.get() < 501.0 && found.lower.get() > 440.0);
         assert!(found.upper.get() > 501.0 && found.upper.get() < 560.0);
-        let few = minimum_radius(&draws[..3], Probability::HALF, probability(0.01)).unwrap();
+        let few = minimum_radius(&draws[..3], Probability::HALF, probability(0.01), 0.0).unwrap();
         assert_eq!((few.lower.get(), few.upper.get()), (0.0, f64::INFINITY));
     }
 }

@@ -33,7 +33,7 @@ pub enum ModelError {
         source: std::io::Error,
     },
     /// The file is no safetensors file, or is cut off.
-    #[error("{path}: not a readable safetensors file ({source}); expected a model written by `vaecert train`", path = path.display())]
+    #[error("{path}: not a readable safetensors file ({source}); expected a file written by vaecert", path = path.display())]
     NotSafetensors {
         /// The file.
         path: PathBuf,
@@ -174,7 +174,7 @@ impl Model {
     /// # Errors
     /// [`ModelError`] naming the file, and the tensor where one is wrong.
     pub fn load(path: &Path) -> Result<Self, ModelError> {
-        let bytes = std::fs::read(path).map_err(|source| ModelError::Io { path: path.to_owned(), source })?;
+        let bytes = files::read_regular(path).map_err(|source| ModelError::Io { path: path.to_owned(), source })?;
         Self::from_bytes(&bytes, path)
     }
 

@@ -12,11 +12,12 @@ use super::activation::{constant, Activation};
 /// φ(x Wᵀ + b). `input`: `[rows, in]`; `weight`: `[out, in]`; `bias`: `[out]`. Returns `[rows, out]`.
 pub(crate) fn dense(input: &Tensor, weight: &Tensor, bias: &Tensor, activation: Activation) -> Result<Tensor> {
     let output = input.matmul(&weight.t()?)?;
+    same_width(&output, bias.dim(0)?)?;
     if is_cpu(&output) {
         output.inplace_op2(bias, &OnCpu(&AddBiasAndActivate { activation }))?;
         return Ok(output);
     }
-    activate(&output.broadcast_add(bias)?, activation)
+    plain_activate(&output.broadcast_add(bias)?, activation)
 }
 
 /// The tangent of [`dense`]: (dx Wᵀ) ∘ φ′. `output` is what [`dense`] returned, `[rows, out]`. Returns `[rows, out]`.
@@ -31,6 +32,7 @@ pub(crate) fn dense_tangent(
 
 /// `gradient` ∘ φ′, with φ′ taken at `output`; both `[rows, width]`. `gradient` must share its memory with nobody.
 pub(crate) fn times_slope(gradient: Tensor, output: &Tensor, activation: Activation) -> Result<Tensor> {
+    same_shape(&gradient, output)?;
     if activation == Activation::Identity {
         return Ok(gradient);
     }
@@ -57,6 +59,7 @@ pub(crate) fn parameter_gradients(gradient: &Tensor, input: &Tensor) -> Result<(
 /// The L2 distance of every row of `points` `[rows, width]` from its reference. `reference` is `[n, width]` with n
 /// dividing rows: consecutive blocks of rows/n rows share one. Accumulated in double precision on the CPU.
 pub(crate) fn row_distances(points: &Tensor, reference: &Tensor) -> Result<Vec<f64>> {
+    check_blocks(points, reference)?;
     if is_cpu(points) {
         return on_cpu(points, reference, RowDistances { width: points.dim(1)? });
     }
@@ -66,6 +69,10 @@ pub(crate) fn row_distances(points: &Tensor, reference: &Tensor) -> Result<Vec<f
 
 /// Row i of the result is `scales[i]` · (points_i − reference_i), with references as in [`row_distances`].
 pub(crate) fn scaled_differences(points: &Tensor, reference: &Tensor, scales: &[f64]) -> Result<Tensor> {
+    check_blocks(points, reference)?;
+    if scales.len() != points.dim(0)? {
+        bail!("{} scales for {} rows", scales.len(), points.dim(0)?);
+    }
     if is_cpu(points) {
         return on_cpu(points, reference, ScaledDifferences { scales, shape: points.dims2()? });
     }
@@ -78,16 +85,18 @@ pub(crate) fn scaled_differences(points: &Tensor, reference: &Tensor, scales: &[
 /// Bernoulli negative log-likelihood −Σ log p(x | logits), in nats, and its gradient with respect to the logits
 /// `[rows, width]`. Stable for any finite logit: log p = x·l − max(l, 0) − log(1 + exp −|l|).
 pub(crate) fn bernoulli_loss(logits: &Tensor, targets: &Tensor) -> Result<(f64, Tensor)> {
+    same_shape(logits, targets)?;
     if is_cpu(logits) {
         return on_cpu(logits, targets, BernoulliLoss { shape: logits.dims2()? });
     }
-    let softplus = activate(logits, Activation::Softplus)?;
+    let softplus = plain_activate(logits, Activation::Softplus)?;
     let loss = softplus.sub(&logits.mul(targets)?)?.to_dtype(DType::F64)?.sum_all()?.to_scalar::<f64>()?;
-    Ok((loss, activate(logits, Activation::Sigmoid)?.sub(targets)?))
+    Ok((loss, plain_activate(logits, Activation::Sigmoid)?.sub(targets)?))
 }
 
 /// Half the squared distance Σ ½(output − target)² / `variance`, in nats, and its gradient `[rows, width]`.
 pub(crate) fn gaussian_loss(output: &Tensor, targets: &Tensor, variance: f64) -> Result<(f64, Tensor)> {
+    same_shape(output, targets)?;
     if is_cpu(output) {
         return on_cpu(output, targets, GaussianLoss { variance, shape: output.dims2()? });
     }
@@ -96,8 +105,19 @@ pub(crate) fn gaussian_loss(output: &Tensor, targets: &Tensor, variance: f64) ->
     Ok((0.5 * sum_of_squares / variance, (difference / variance)?))
 }
 
-/// φ applied with candle's own operations.
+/// φ(a) elementwise, accurate for every finite a; `a` is left as it is.
 pub(crate) fn activate(a: &Tensor, activation: Activation) -> Result<Tensor> {
+    if !is_cpu(a) {
+        return plain_activate(a, activation);
+    }
+    let output = a.contiguous()?.copy()?;
+    let no_bias = Tensor::zeros(1, a.dtype(), a.device())?;
+    output.inplace_op2(&no_bias, &OnCpu(&AddBiasAndActivate { activation }))?;
+    Ok(output)
+}
+
+/// φ applied with candle's own operations.
+pub(crate) fn plain_activate(a: &Tensor, activation: Activation) -> Result<Tensor> {
     match activation {
         Activation::Identity => Ok(a.clone()),
         Activation::Relu => a.relu(),
@@ -130,6 +150,29 @@ fn blocks(points: &Tensor, reference: &Tensor) -> Result<Tensor> {
     points.reshape((groups, rows / groups, width))?.broadcast_sub(&reference.unsqueeze(1)?)
 }
 
+fn same_shape(a: &Tensor, b: &Tensor) -> Result<()> {
+    if a.dims() != b.dims() {
+        bail!("shapes disagree: {:?} and {:?}", a.dims(), b.dims());
+    }
+    Ok(())
+}
+
+fn same_width(rows: &Tensor, width: usize) -> Result<()> {
+    if rows.dim(1)? != width {
+        bail!("shapes disagree: rows of {} values where {width} were expected", rows.dim(1)?);
+    }
+    Ok(())
+}
+
+/// Whether `reference` serves the rows of `points` in equal blocks.
+fn check_blocks(points: &Tensor, reference: &Tensor) -> Result<()> {
+    let (rows, groups) = (points.dim(0)?, reference.dim(0)?);
+    if groups == 0 || rows % groups != 0 {
+        bail!("{groups} references cannot be shared equally by {rows} rows");
+    }
+    same_width(points, reference.dim(1)?)
+}
+
 pub(crate) fn is_cpu(tensor: &Tensor) -> bool {
     matches!(tensor.device(), Device::Cpu)
 }
@@ -158,6 +201,10 @@ impl<U: Update> InplaceOp2 for OnCpu<'_, U> {
         source_layout: &Layout,
     ) -> Result<()> {
         let ((t0, t1), (s0, s1)) = (contiguous(target_layout)?, contiguous(source_layout)?);
+        let (longer, shorter) = ((t1 - t0).max(s1 - s0), (t1 - t0).min(s1 - s0));
+        if shorter == 0 || longer % shorter != 0 {
+            bail!("{}: {} and {} values do not fit each other", U::NAME, t1 - t0, s1 - s0);
+        }
         match (target, source) {
             (CpuStorage::F32(target), CpuStorage::F32(source)) => self.0.update(&mut target[t0..t1], &source[s0..s1]),
             (CpuStorage::F64(target), CpuStorage::F64(source)) => self.0.update(&mut target[t0..t1], &source[s0..s1]),

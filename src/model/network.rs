@@ -24,14 +24,6 @@ impl Dense {
     pub fn input_dim(&self) -> Result<usize> {
         self.weight.dim(1)
     }
-
-    /// Width of the output.
-    ///
-    /// # Errors
-    /// If the weight is not a matrix.
-    pub fn output_dim(&self) -> Result<usize> {
-        self.weight.dim(0)
-    }
 }
 
 /// Layers applied one after the other. No layer at all is the identity.

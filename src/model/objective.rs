@@ -50,7 +50,7 @@ pub fn objective_gradients(
     // ∂KL/∂μ = μ and ∂KL/∂σ = σ − 1/σ.
     let mean_gradient = ((mean * beta)? + &latent_gradient)?;
     let std_gradient = (((std - std.recip()?)? * beta)? + latent_gradient.mul(noise)?)?;
-    let head_gradient = encoder.std_output_gradient(&std_gradient, std)?;
+    let head_gradient = encoder.std_output_gradient(&std_gradient, &trace)?;
 
     let trunk_wanted = !encoder.trunk.layers().is_empty();
     let (from_mean, mean_head) =

@@ -34,7 +34,7 @@ fn values(tensor: &Tensor) -> Vec<f64> {
 }
 
 fn noise(name: &str, count: usize) -> Vec<f64> {
-    standard_normal(&mut Seed(3).stream(name), count).into_iter().map(f64::from).collect()
+    standard_normal(&mut Seed(3).stream(name), count)
 }
 
 /// Small VAEs with every activation, both links, both likelihoods and hidden layers in every place.
@@ -150,7 +150,7 @@ proptest! {
         let bias = Tensor::new(noise(&name("b"), 3), &Device::Cpu).unwrap();
         let fused = kernel::dense(&input, &weight, &bias, activation).unwrap();
         let product = input.matmul(&weight.t().unwrap()).unwrap();
-        let plain = kernel::activate(&product.broadcast_add(&bias).unwrap(), activation).unwrap();
+        let plain = kernel::plain_activate(&product.broadcast_add(&bias).unwrap(), activation).unwrap();
         for (a, b) in values(&fused).iter().zip(values(&plain)) {
             prop_assert!((a - b).abs() < 1e-12, "{activation:?}: {a} against {b}");
         }
@@ -230,6 +230,59 @@ fn row_distances_share_references_by_blocks() {
     assert_eq!(kernel::row_distances(&points, &references).unwrap(), vec![5.0, 0.0, 0.0, 1.0]);
     let scaled = kernel::scaled_differences(&points, &references, &[1.0, 1.0, 2.0, 10.0]).unwrap();
     assert_eq!(values(&scaled), vec![3.0, 4.0, 0.0, 0.0, 0.0, 0.0, 0.0, 10.0]);
+}
+
+#[test]
+fn shapes_that_disagree_are_refused() {
+    let zeros = |rows, width| Tensor::zeros((rows, width), DType::F64, &Device::Cpu).unwrap();
+    let bias = Tensor::zeros(2, DType::F64, &Device::Cpu).unwrap();
+    assert!(kernel::dense(&zeros(1, 3), &zeros(4, 3), &bias, Activation::Relu).is_err());
+    assert!(kernel::times_slope(zeros(2, 3), &zeros(1, 3), Activation::Relu).is_err());
+    assert!(kernel::row_distances(&zeros(3, 2), &zeros(2, 2)).is_err());
+    assert!(kernel::row_distances(&zeros(3, 2), &zeros(1, 3)).is_err());
+    assert!(kernel::scaled_differences(&zeros(3, 2), &zeros(1, 2), &[1.0]).is_err());
+    assert!(kernel::bernoulli_loss(&zeros(3, 2), &zeros(1, 2)).is_err());
+}
+
+#[test]
+fn a_small_standard_deviation_keeps_its_value_and_its_gradient() {
+    // Softplus of −20 is 2.06e-9: log(1 + x) would lose it in single precision, and σ − τ would lose its slope.
+    for (std_link, head, linked, slope) in [
+        (StdLink::Softplus, -20.0_f32, 2.061_153_6e-9, 2.061_153_6e-9),
+        (StdLink::HalfLogVariance, -60.0, (-30.0_f64).exp(), 0.5 * (-30.0_f64).exp()),
+    ] {
+        for std_floor in [0.0, 0.5] {
+            let preset = Architecture::preset("linear", &[1]).unwrap();
+            let architecture = Architecture { latent_dim: 1, std_link, std_floor, ..preset };
+            let constant = |value: f32, shape: &[usize]| Tensor::full(value, shape, &Device::Cpu).unwrap();
+            let parameters = [
+                constant(0.0, &[1, 1]),
+                constant(0.0, &[1]),
+                constant(0.0, &[1, 1]),
+                constant(head, &[1]),
+                constant(1.0, &[1, 1]),
+                constant(0.0, &[1]),
+            ];
+            let vae = Vae::from_parameters(architecture, &parameters).unwrap();
+            let trace = vae.encoder().trace(&constant(0.0, &[1, 1])).unwrap();
+            let std = values(&trace.code.std)[0];
+            assert!((std - std_floor - linked).abs() <= 1e-6 * linked + 1e-7 * std_floor, "{std_link:?}: {std}");
+            let gradient = vae.encoder().std_output_gradient(&constant(1.0, &[1, 1]), &trace).unwrap();
+            assert!((values(&gradient)[0] - slope).abs() < 1e-5 * slope, "{std_link:?}: {}", values(&gradient)[0]);
+        }
+    }
+}
+
+#[test]
+fn a_model_taken_from_a_trainer_does_not_change_when_training_goes_on() {
+    let data = digits();
+    let architecture = Architecture::preset("digits", data.item_shape()).unwrap();
+    let mut trainer = Trainer::new(architecture, &data, plan(2), &Device::Cpu).unwrap();
+    trainer.run_epoch(&workers(1)).unwrap();
+    let model = trainer.model().unwrap();
+    let before = model.to_bytes().unwrap();
+    trainer.run_epoch(&workers(1)).unwrap();
+    assert_eq!(model.to_bytes().unwrap(), before);
 }
 
 #[test]

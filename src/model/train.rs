@@ -147,6 +147,8 @@ pub struct Trainer<'a> {
 #[serde(deny_unknown_fields)]
 struct CheckpointMetadata {
     checkpoint_format: u32,
+    vaecert_version: String,
+    device: String,
     architecture: Architecture,
     plan: TrainingPlan,
     data_sha256: String,
@@ -219,6 +221,16 @@ impl<'a> Trainer<'a> {
         if metadata.data_sha256 != trainer.data_sha256 {
             return Err(other("training set"));
         }
+        if metadata.device != super::device::kind(device) {
+            return Err(other("device"));
+        }
+        if metadata.vaecert_version != env!("CARGO_PKG_VERSION") {
+            return Err(other("version of vaecert"));
+        }
+        let epochs = metadata.history.iter().map(|losses| losses.epoch);
+        if metadata.history.len() > trainer.plan.epochs || !epochs.eq(1..=metadata.history.len()) {
+            return Err(other("history"));
+        }
         let mut tensors = file::read_tensors(checkpoint, path)?;
         let mut parameters = Vec::new();
         for (i, (name, shape)) in trainer.vae.architecture().parameters().into_iter().enumerate() {
@@ -226,6 +238,9 @@ impl<'a> Trainer<'a> {
             let shape = trainer.moments[i].dims().to_vec();
             let values = file::take_tensor(&mut tensors, &format!("moments.{name}"), &shape, path)?;
             trainer.moments[i] = Tensor::from_vec(values, shape, device)?;
+        }
+        if let Some((tensor, _)) = tensors.pop_first() {
+            return Err(ModelError::UnexpectedTensor { path: path.to_owned(), tensor }.into());
         }
         trainer.vae = Vae::from_parameters(metadata.architecture, &parameters)?;
         trainer.history = metadata.history;
@@ -239,6 +254,8 @@ impl<'a> Trainer<'a> {
     pub fn checkpoint(&self) -> Result<Vec<u8>, TrainError> {
         let metadata = CheckpointMetadata {
             checkpoint_format: CHECKPOINT_FORMAT,
+            vaecert_version: env!("CARGO_PKG_VERSION").to_owned(),
+            device: super::device::kind(&self.device).to_owned(),
             architecture: self.vae.architecture().clone(),
             plan: self.plan.clone(),
             data_sha256: self.data_sha256.clone(),

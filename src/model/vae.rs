@@ -14,7 +14,7 @@ use rand::RngExt;
 pub struct Code {
     /// μ(x), `[rows, d_z]`.
     pub mean: Tensor,
-    /// σ(x), `[rows, d_z]`; above 0.
+    /// σ(x), `[rows, d_z]`; above 0 unless it underflows.
     pub std: Tensor,
 }
 
@@ -92,19 +92,20 @@ impl Encoder {
     ) -> Result<Tensor> {
         let mut hidden = self.mean_head.pull_back(&trace.mean_head, mean_gradient)?;
         if let Some(std_gradient) = std_gradient {
-            let head = self.std_output_gradient(&std_gradient, &trace.code.std)?;
+            let head = self.std_output_gradient(&std_gradient, trace)?;
             hidden = (hidden + self.std_head.pull_back(&trace.std_head, head)?)?;
         }
         self.trunk.pull_back(&trace.trunk, hidden)
     }
 
     /// From a gradient with respect to σ to one with respect to the standard-deviation head's output.
-    pub(crate) fn std_output_gradient(&self, std_gradient: &Tensor, std: &Tensor) -> Result<Tensor> {
-        let linked = (std - self.std_floor)?;
-        match self.std_link {
-            StdLink::HalfLogVariance => std_gradient.mul(&(linked * 0.5)?),
-            StdLink::Softplus => std_gradient.mul(&linked.neg()?.exp()?.affine(-1.0, 1.0)?),
-        }
+    pub(crate) fn std_output_gradient(&self, std_gradient: &Tensor, trace: &EncoderTrace) -> Result<Tensor> {
+        let head = trace.std_head.output();
+        let slope = match self.std_link {
+            StdLink::HalfLogVariance => ((head * 0.5)?.exp()? * 0.5)?,
+            StdLink::Softplus => kernel::activate(head, Activation::Sigmoid)?,
+        };
+        std_gradient.mul(&slope)
     }
 
     fn std(&self, head: &Tensor) -> Result<Tensor> {
@@ -237,8 +238,11 @@ impl Vae {
     /// # Errors
     /// If the device refuses the copy.
     pub fn converted(&self, dtype: DType, device: &Device) -> Result<Self> {
-        let parameters: Vec<Tensor> =
-            self.parameters().iter().map(|tensor| tensor.to_device(device)?.to_dtype(dtype)).collect::<Result<_>>()?;
+        let parameters: Vec<Tensor> = self
+            .parameters()
+            .iter() // candle shares memory where neither changes, and training updates weights in place.
+            .map(|tensor| tensor.to_device(device)?.to_dtype(dtype)?.copy())
+            .collect::<Result<_>>()?;
         Self::from_parameters(self.architecture.clone(), &parameters)
     }
 }

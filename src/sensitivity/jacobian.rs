@@ -6,7 +6,8 @@ use nalgebra::DMatrix;
 use crate::model::Vae;
 
 /// J = ∂μ/∂x at `input`, `[d_z, d_x]`, by d_z gradients pulled back at once. `vae` must be in double precision;
-/// `input` is [1, d_x]. Exact up to rounding wherever μ is differentiable; at a kink, the left derivative.
+/// `input` is [1, d_x]. Exact up to rounding wherever μ is
+/// differentiable and no activation is saturated to the last digit; at a kink, the left derivative.
 ///
 /// # Errors
 /// If shapes, types or devices disagree.

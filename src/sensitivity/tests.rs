@@ -30,7 +30,7 @@ fn vae(seed: u64) -> Vae {
 }
 
 fn row(name: &str, seed: u64, dim: usize) -> Vec<f64> {
-    standard_normal(&mut Seed(seed).stream(name), dim).into_iter().map(f64::from).collect()
+    standard_normal(&mut Seed(seed).stream(name), dim)
 }
 
 /// Columns are central differences of `function` along each coordinate.

@@ -28,7 +28,7 @@ fn mnist_net() -> Vae {
 
 /// Values in [0, 1] that stand for images.
 fn images(count: usize) -> Vec<f32> {
-    standard_normal(&mut Seed(0).stream("bench/images"), count * DIM).iter().map(|v| v.abs().min(1.0)).collect()
+    standard_normal(&mut Seed(0).stream("bench/images"), count * DIM).iter().map(|v: &f32| v.abs().min(1.0)).collect()
 }
 
 fn training_step(c: &mut Criterion) {
@@ -56,7 +56,7 @@ fn attack_step(c: &mut Criterion) {
     let vae = mnist_net();
     let victim = Victim::new(&vae, &images(1), Threat::Mean).unwrap();
     let attacked = images(2);
-    let noise = standard_normal(&mut Seed(0).stream("bench/noise"), 32 * 20);
+    let noise: Vec<f32> = standard_normal(&mut Seed(0).stream("bench/noise"), 32 * 20);
     c.bench_function("max-damage step, paper's MNIST net, 2 starts of 32 draws (batch 64)", |b| {
         b.iter(|| victim.distance_objective(black_box(&attacked), &noise, |distance| (distance, 1.0)).unwrap());
     });

@@ -119,6 +119,35 @@ proptest! {
 }
 
 #[test]
+fn codes_and_outputs_far_from_zero_do_not_blur_the_decisions() {
+    // σ = 1e-4 beside a code of 5 and an output of 1000: in single precision, draws and distances are mostly rounding.
+    let architecture = Architecture { latent_dim: 1, ..Architecture::preset("linear", &[1]).unwrap() };
+    let tensor = |value: f32, shape: &[usize]| Tensor::full(value, shape, &Device::Cpu).unwrap();
+    let (std, radius) = (1e-4_f32, 1.2e-4);
+    let parameters = [
+        tensor(1.0, &[1, 1]),
+        tensor(5.0, &[1]),
+        tensor(0.0, &[1, 1]),
+        tensor(2.0 * std.ln(), &[1]),
+        tensor(1.0, &[1, 1]),
+        tensor(1000.0, &[1]),
+    ];
+    let vae = Vae::from_parameters(architecture, &parameters).unwrap();
+    let mut plan = plan(0.9, 0.5, Threat::Mean);
+    plan.radius = RadiusRule::Absolute(Radius::new(radius).unwrap());
+    let record = AuditedModel::new(&vae, &Device::Cpu).unwrap().audit(&[0.25], 0, 1, &plan).record;
+    let one = DVector::from_element(1, 1.0);
+    let zero = DVector::zeros(1);
+    let std = f64::from(2.0 * std.ln()).mul_add(0.5, 0.0).exp();
+    let radius = Radius::new(radius).unwrap();
+    let exact = one_dimensional_probability(&one, std, &one, radius, &zero).unwrap().inside;
+    let probability = record.probability.unwrap();
+    assert!(probability.lower.get() <= exact && exact <= probability.upper.get(), "{probability:?}, exact {exact}");
+    let margin = one_dimensional_margin(&one, std, &one, radius, plan.level).unwrap();
+    assert!(record.margin_upper.unwrap().get() >= margin.lower.get(), "{:?} below {margin:?}", record.margin_upper);
+}
+
+#[test]
 fn algorithm_two_as_the_paper_has_it_finds_the_margin_to_its_step() {
     let model = LinearGaussian { encoder: vec![0.6, 0.8], std: 0.5, decoder: vec![1.0, 0.0] };
     let mut plan = plan(0.9, 0.5, Threat::Mean);
