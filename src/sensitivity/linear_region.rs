@@ -2,7 +2,7 @@
 //!
 //! With piecewise-linear activations μ is affine as long as no hidden unit's pre-activation a changes sign. Inside the
 //! region a is itself affine in the input, so a unit keeps its sign within the distance |a| / ‖∇a‖₂, and all units
-//! within the smallest such distance. There the O(ε) that Theorem 1 drops is exactly 0.
+//! within the smallest such distance. There the O(ε) that Theorem 1 drops is exactly 0 (`proofs/T1-relu-local.md`).
 
 use candle_core::{Result, Tensor};
 
