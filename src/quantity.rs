@@ -249,13 +249,15 @@ const EXACT_DECIMALS: usize = 1074;
 
 /// Below this, figures without a precision are printed in scientific notation.
 const SMALLEST_PLAIN: f64 = 1e-4;
+/// From here on likewise.
+const LARGEST_PLAIN: f64 = 1e8;
 
 /// `value` (not negative) in decimal, with `precision` decimals or four significant digits, rounded as asked.
 fn decimal(value: f64, precision: Option<usize>, rounding: Rounding) -> String {
     if value.is_infinite() {
         return "inf".to_owned();
     }
-    if precision.is_none() && value > 0.0 && value < SMALLEST_PLAIN {
+    if precision.is_none() && value > 0.0 && !(SMALLEST_PLAIN..LARGEST_PLAIN).contains(&value) {
         return scientific(value, rounding);
     }
     let decimals = precision.unwrap_or_else(|| decimals_for_significant_digits(value));
@@ -369,6 +371,7 @@ mod tests {
         assert_eq!(Estimate::new(3.249e-7).unwrap().to_string(), "3.25e-7");
         assert_eq!(UpperBound::new(f64::from_bits(1)).unwrap().to_string(), "4.95e-324");
         assert_eq!(UpperBound::ZERO.to_string(), "0.0");
+        assert_eq!(UpperBound::new(1.231e300).unwrap().to_string(), "1.24e300");
     }
 
     #[test]

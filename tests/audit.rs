@@ -76,6 +76,36 @@ fn a_run_without_a_folder_gets_one_named_after_it_and_continues_there_only_if_in
 }
 
 #[test]
+fn a_lost_or_altered_result_is_computed_again_on_resume() {
+    let folder = tempfile::tempdir().unwrap();
+    run_into(folder.path(), "run", &["--attack", "latent"]);
+    let run = folder.path().join("run");
+    let whole = files_below(&run);
+    let resume = || vaecert(folder.path(), &quick(&["--out", "run", "--attack", "latent", "--resume"]));
+    std::fs::remove_file(run.join("perturbations/000001.safetensors")).unwrap();
+    assert!(resume().stderr.contains("1 of 3 inputs taken"));
+    assert_eq!(files_below(&run), whole);
+    let lines = std::fs::read_to_string(run.join("inputs.jsonl")).unwrap();
+    let second = lines.find("{\"input\":1").unwrap();
+    let altered = lines[second..].replacen("\"draws\":600", "\"draws\":601", 1);
+    std::fs::write(run.join("inputs.jsonl"), format!("{}{altered}", &lines[..second])).unwrap();
+    assert!(resume().stderr.contains("1 of 3 inputs taken"));
+    assert_eq!(files_below(&run), whole);
+}
+
+#[test]
+fn data_outside_the_box_fail_instead_of_being_attacked_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let answer = vaecert(folder.path(), &quick(&["--box", "0.2,0.8"]));
+    assert_eq!(answer.code, 3);
+    assert!(
+        answer.stdout.contains("FAILED: coordinate 0 of the input is 0, outside the box 0.2 to 0.8"),
+        "{}",
+        answer.stdout
+    );
+}
+
+#[test]
 fn overwriting_a_run_leaves_nothing_of_the_old_one() {
     let folder = tempfile::tempdir().unwrap();
     run_into(folder.path(), "run", &["--attack", "latent"]);

@@ -36,17 +36,26 @@ pub struct AttackedInput {
 /// Relative room left inside the ball so that rounding x + δ to single precision seldom leaves it.
 const SINGLE_PRECISION_ROOM: f64 = 1e-7;
 
+impl PixelBox {
+    /// The first coordinate of `input` outside the box, with its value.
+    #[must_use]
+    pub fn first_outside(&self, input: &[f32]) -> Option<(usize, f32)> {
+        input.iter().copied().enumerate().find(|(_, value)| !(self.low..=self.high).contains(value))
+    }
+}
+
 impl AttackedInput {
-    /// x + δ for δ = `perturbation`, brought inside the constraint and rounded to single precision.
+    /// x + δ for δ = `perturbation`, brought inside the constraint and rounded to single precision. Where there is a box,
+    /// x must lie in it.
     #[must_use]
     pub fn new(input: &[f32], perturbation: &[f32], constraint: Constraint) -> Self {
         let mut perturbation = perturbation.to_vec();
         project(&mut perturbation, input, constraint);
-        let inside = |value: f32, x: f32| match constraint.pixel_box {
-            Some(PixelBox { low, high }) => value.clamp(low.min(x), high.max(x)),
+        let inside = |value: f32| match constraint.pixel_box {
+            Some(PixelBox { low, high }) => value.clamp(low, high),
             None => value,
         };
-        let values: Vec<f32> = input.iter().zip(&perturbation).map(|(&x, d)| inside(x + d, x)).collect();
+        let values: Vec<f32> = input.iter().zip(&perturbation).map(|(x, d)| inside(x + d)).collect();
         Self::from_values(input, values)
     }
 
@@ -87,8 +96,7 @@ fn norm_upper(input: &[f32], values: &[f32]) -> UpperBound {
     UpperBound::new((sum.sqrt() * (1.0 + slack)).next_up()).unwrap_or(UpperBound::INFINITE)
 }
 
-/// Moves `perturbation` into the ball, then into the box. The box contains x, so the second step only shortens it; an
-/// input outside the box is allowed to stay where it is.
+/// Moves `perturbation` into the ball, then into the box. The box contains x, so the second step only shortens it.
 pub(crate) fn project(perturbation: &mut [f32], input: &[f32], constraint: Constraint) {
     let norm = perturbation.iter().map(|d| f64::from(*d).powi(2)).sum::<f64>().sqrt();
     let allowed = constraint.norm * (1.0 - SINGLE_PRECISION_ROOM);
@@ -98,7 +106,7 @@ pub(crate) fn project(perturbation: &mut [f32], input: &[f32], constraint: Const
     }
     if let Some(PixelBox { low, high }) = constraint.pixel_box {
         for (d, &x) in perturbation.iter_mut().zip(input) {
-            *d = d.clamp(low.min(x) - x, high.max(x) - x);
+            *d = d.clamp(low - x, high - x);
         }
     }
 }

@@ -5,7 +5,7 @@ use nalgebra::DVector;
 
 use super::plan::AuditPlan;
 use super::record::{AttackRecord, EncoderRecord, InputRecord, Outcome, ProbabilityRecord};
-use crate::attack::{structured_directions, AttackKind, AttackedInput, Threat, Victim};
+use crate::attack::{structured_directions, AttackKind, AttackedInput, PixelBox, Threat, Victim};
 use crate::bounds::{first_order_ladder, BoundError, LadderOutcome};
 use crate::linalg::{frobenius_norm, spectral_norm, LinalgError};
 use crate::margin::draws::distance_tolerance;
@@ -46,6 +46,8 @@ enum Breakdown {
     Linalg(#[from] LinalgError),
     #[error("{0}")]
     Bound(#[from] BoundError),
+    #[error("coordinate {coordinate} of the input is {value}, outside the box {low} to {high}; choose a box that holds the data", low = pixel_box.low, high = pixel_box.high)]
+    OutsideBox { coordinate: usize, value: f32, pixel_box: PixelBox },
     #[error("tensor operation: {0}")]
     Tensor(#[from] candle_core::Error),
 }
@@ -85,6 +87,11 @@ impl AuditedModel {
         let record = &mut audited.record;
         let name = format!("input/{}", record.input);
         let failure_probability = plan.failure_probability.split(inputs).split(STATEMENTS);
+        if let Some(pixel_box) = plan.search.pixel_box {
+            if let Some((coordinate, value)) = pixel_box.first_outside(input) {
+                return Err(Breakdown::OutsideBox { coordinate, value, pixel_box });
+            }
+        }
         let victim = Victim::new(&self.single, input, plan.threat)?;
         let judge = Victim::new(&self.double, input, plan.threat)?;
 

@@ -55,6 +55,20 @@ pub enum PlanError {
         /// The value found.
         found: f64,
     },
+    /// r would be chosen so small that robustness fails without any perturbation.
+    #[error("the quantile {order} that chooses r must exceed the level {level}")]
+    QuantileBelowLevel {
+        /// The quantile's order.
+        order: f64,
+        /// m.
+        level: f64,
+    },
+    /// Norms beyond what single precision handles well.
+    #[error("the largest norm must be at most {MAX_NORM}, found {found}")]
+    Norm {
+        /// The value found.
+        found: f64,
+    },
     /// Algorithm 2's step is so small that the walk would never end.
     #[error("the decrement {decrement} divides the largest norm {max_norm} into more than {MAX_PAPER_NORMS} steps")]
     Decrement {
@@ -72,7 +86,7 @@ pub enum PlanError {
         high: f32,
     },
     /// No attack, or the same one twice.
-    #[error("at least one attack is needed, each at most once")]
+    #[error("name at least one attack, and each at most once")]
     Attacks,
 }
 
@@ -82,6 +96,8 @@ const MAX_PAPER_NORMS: usize = 10_000;
 const MAX_DRAWS: usize = 100_000_000;
 /// Most rows in one attack step, which all lie in memory at once.
 const MAX_BATCH: usize = 1_000_000;
+/// Largest norm tried: squares and products of it must stay far inside single precision.
+const MAX_NORM: f64 = 1e6;
 /// Most steps, restarts or draws of one optimisation.
 const MAX_EFFORT: usize = 100_000;
 
@@ -116,6 +132,11 @@ impl AuditPlan {
         let search = &self.search;
         let uses_selection = matches!(self.radius, RadiusRule::Quantile(_));
         check_count("the number of selection draws", usize::from(uses_selection), MAX_DRAWS, self.selection_draws)?;
+        if let RadiusRule::Quantile(order) = self.radius {
+            if order <= self.level {
+                return Err(PlanError::QuantileBelowLevel { order: order.get(), level: self.level.get() });
+            }
+        }
         check_count("the number of estimation draws", 1, MAX_DRAWS, self.estimation_draws)?;
         check_count("the number of decision draws", 1, MAX_DRAWS, search.decision_draws)?;
         check_count("the number of restarts", 0, MAX_EFFORT, search.effort.restarts)?;
@@ -124,6 +145,9 @@ impl AuditPlan {
         let batch = search.effort.restarts.saturating_mul(search.effort.draws);
         check_count("the number of restarts times attack draws", 0, MAX_BATCH, batch)?;
         check_length("the largest norm", search.max_norm)?;
+        if search.max_norm > MAX_NORM {
+            return Err(PlanError::Norm { found: search.max_norm });
+        }
         match search.protocol {
             Protocol::Bisect { tolerance } => check_length("the tolerance", tolerance)?,
             Protocol::Paper { decrement } => {
@@ -189,6 +213,10 @@ mod tests {
         assert!(matches!(refused(&|p| p.search.effort.steps = 0), PlanError::Count { .. }));
         assert!(matches!(refused(&|p| p.search.effort.draws = 0), PlanError::Count { .. }));
         assert!(matches!(refused(&|p| p.search.max_norm = f64::NAN), PlanError::Length { .. }));
+        assert!(matches!(refused(&|p| p.search.max_norm = 1e30), PlanError::Norm { .. }));
+        assert!(matches!(refused(&|p| p.level = Probability::new(0.9).unwrap()), PlanError::QuantileBelowLevel { .. }));
+        let batch = Effort { restarts: 50_000, steps: 1, draws: 50_000 };
+        assert!(matches!(refused(&|p| p.search.effort = batch), PlanError::Count { .. }));
         let tolerance = Protocol::Bisect { tolerance: 0.0 };
         assert!(matches!(refused(&|p| p.search.protocol = tolerance), PlanError::Length { .. }));
         let decrement = Protocol::Paper { decrement: 1e-9 };

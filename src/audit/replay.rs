@@ -54,7 +54,7 @@ pub struct ReplayRecord {
 #[non_exhaustive]
 pub enum ReplayError {
     /// The model is not the one that was audited.
-    #[error("the model's weights hash to {found}, the run audited {recorded}; name the right file with --model")]
+    #[error("the model's hash is {found}, the run audited {recorded}; name the right file with --model")]
     OtherModel {
         /// The audited model.
         recorded: String,
@@ -109,8 +109,8 @@ impl<'a> Replay<'a> {
         seed: Seed,
         perturbations: usize,
     ) -> Result<Self, ReplayError> {
-        if model.weights_sha256 != identity.model_sha256 {
-            let (recorded, found) = (identity.model_sha256.clone(), model.weights_sha256.clone());
+        if model.sha256 != identity.model_sha256 {
+            let (recorded, found) = (identity.model_sha256.clone(), model.sha256.clone());
             return Err(ReplayError::OtherModel { recorded, found });
         }
         let found = dataset.sha256();
@@ -157,27 +157,24 @@ impl<'a> Replay<'a> {
         let probability_lower = counts.probability_lower(self.failure_probability).map_err(bound)?;
         let probability_upper = counts.probability_upper(self.failure_probability).map_err(bound)?;
         let level = self.identity.plan.level.get();
-        let verdict = if attacked.norm() > recorded_upper
-            || self.leaves_box(&attacked, &stored_input)
-            || probability_lower.get() > level
-        {
-            ReplayVerdict::Contradicted
-        } else if probability_upper.get() <= level {
-            ReplayVerdict::Confirmed
-        } else {
-            ReplayVerdict::Undecided
-        };
+        let verdict =
+            if attacked.norm() > recorded_upper || self.leaves_box(&attacked) || probability_lower.get() > level {
+                ReplayVerdict::Contradicted
+            } else if probability_upper.get() <= level {
+                ReplayVerdict::Confirmed
+            } else {
+                ReplayVerdict::Undecided
+            };
         let norm_upper = attacked.norm();
         Ok(ReplayRecord { input, verdict, norm_upper, recorded_upper, counts, probability_lower, probability_upper })
     }
 
-    /// Whether a perturbed coordinate lies outside the run's box and further out than the input itself.
-    fn leaves_box(&self, attacked: &AttackedInput, input: &[f32]) -> bool {
-        let Some(pixel_box) = self.identity.plan.search.pixel_box else { return false };
-        attacked
-            .values()
-            .iter()
-            .zip(input)
-            .any(|(&value, &x)| value < pixel_box.low.min(x) || value > pixel_box.high.max(x))
+    /// Whether a perturbed coordinate lies outside the run's box.
+    fn leaves_box(&self, attacked: &AttackedInput) -> bool {
+        self.identity
+            .plan
+            .search
+            .pixel_box
+            .is_some_and(|pixel_box| pixel_box.first_outside(attacked.values()).is_some())
     }
 }

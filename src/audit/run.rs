@@ -43,7 +43,7 @@ pub struct RunIdentity {
     pub format: u32,
     /// Version of this program.
     pub vaecert_version: String,
-    /// The model's weights.
+    /// The model: its architecture and weights.
     pub model_sha256: String,
     /// The name of the data's source.
     pub data: String,
@@ -214,7 +214,7 @@ impl RunIdentity {
         Ok(Self {
             format: FORMAT,
             vaecert_version: env!("CARGO_PKG_VERSION").to_owned(),
-            model_sha256: model.weights_sha256.clone(),
+            model_sha256: model.sha256.clone(),
             data: source.to_string(),
             split,
             data_seed: seed,
@@ -414,17 +414,24 @@ pub fn read_run_file(folder: &Path) -> Result<RunFile, RunError> {
     serde_json::from_slice(&text).map_err(|source| RunError::Malformed { path, line: source.line(), source })
 }
 
-/// Reads the records of a run. A last line without its end is what a killed run leaves; it is not counted. Returns the
-/// records and the length in bytes of the lines that hold them.
+/// Reads the records of a run. A last line without its end is what a killed run leaves; it is not counted.
 ///
 /// # Errors
 /// If the file is missing, a whole line is malformed, or the records are not those of consecutive inputs.
-pub fn read_records(folder: &Path, identity: &RunIdentity) -> Result<(Vec<InputRecord>, usize), RunError> {
+pub fn read_records(folder: &Path, identity: &RunIdentity) -> Result<Vec<InputRecord>, RunError> {
+    Ok(read_lines(folder, identity)?.into_iter().map(|(record, _)| record).collect())
+}
+
+/// The records of a run, each with the position in bytes at which its line ends.
+fn read_lines(folder: &Path, identity: &RunIdentity) -> Result<Vec<(InputRecord, usize)>, RunError> {
     let path = folder.join(INPUTS_FILE);
     let bytes = files::read_regular(&path).map_err(|source| RunError::Unreadable { path: path.clone(), source })?;
-    let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |position| position + 1);
     let mut records = Vec::new();
-    for (index, line) in bytes[..whole].split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).enumerate() {
+    let mut end = 0;
+    for (index, line) in bytes.split_inclusive(|&byte| byte == b'\n').enumerate() {
+        if !line.ends_with(b"\n") {
+            break;
+        }
         let record: InputRecord = serde_json::from_slice(line).map_err(|source| RunError::Malformed {
             path: path.clone(),
             line: index + 1,
@@ -434,20 +441,36 @@ pub fn read_records(folder: &Path, identity: &RunIdentity) -> Result<(Vec<InputR
         if record.input != expected || index >= identity.inputs {
             return Err(RunError::Order { path, line: index + 1, expected, found: record.input });
         }
-        records.push(record);
+        end += line.len();
+        records.push((record, end));
     }
-    Ok((records, whole))
+    Ok(records)
 }
 
-/// The finished records of the run that is there, after cutting off what a kill left half-written.
+/// Whether the perturbation that a record claims is there and was written with this record.
+fn has_its_perturbation(folder: &Path, record: &InputRecord) -> bool {
+    if record.best_attack.is_none() {
+        return true;
+    }
+    let path = perturbation_path(folder, record.input);
+    let Ok(bytes) = files::read_regular(&path) else { return false };
+    let stored =
+        file::read_metadata(&bytes, &path).ok().and_then(|text| serde_json::from_str::<InputRecord>(&text).ok());
+    stored.as_ref() == Some(record) && file::read_tensors(&bytes, &path).is_ok()
+}
+
+/// The finished records of the run that is there, after cutting off what a kill left half-written, and everything from
+/// the first record on whose perturbation is lost, damaged or another record's.
 fn finished_inputs(folder: &Path, run: &RunFile, inputs: &File) -> Result<Vec<InputRecord>, RunError> {
     let there = read_run_file(folder)?;
     if let Some(what) = there.identity.difference(&run.identity) {
         return Err(RunError::OtherRun { path: folder.to_owned(), what });
     }
-    let (records, length) = read_records(folder, &there.identity)?;
+    let lines = read_lines(folder, &there.identity)?;
+    let kept: Vec<_> = lines.into_iter().take_while(|(record, _)| has_its_perturbation(folder, record)).collect();
+    let length = kept.last().map_or(0, |(_, end)| *end);
     inputs.set_len(length as u64).map_err(|source| RunError::Io { path: folder.join(INPUTS_FILE), source })?;
-    Ok(records)
+    Ok(kept.into_iter().map(|(record, _)| record).collect())
 }
 
 /// Removes what another run left and writes what this one is.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::record::{InputRecord, Outcome};
 use crate::attack::AttackKind;
 use crate::quantity::{extended, Probability};
-use crate::stats;
+use crate::stats::{self, DescriptionError};
 
 /// Median and range of one quantity over the inputs that have it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -229,12 +229,15 @@ fn ratio_spread(records: &[InputRecord], name: &str, bound: fn(&InputRecord) -> 
 fn association(records: &[InputRecord], name: &str, bound: fn(&InputRecord) -> Option<f64>) -> Association {
     let pairs = records.iter().filter_map(|record| Some((bound(record)?, margin(record)?)));
     let (x, y): (Vec<f64>, Vec<f64>) = pairs.filter(|(x, y)| x.is_finite() && y.is_finite()).unzip();
-    let line = stats::least_squares_line(&x, &y).ok();
+    // Two points always lie on a line.
+    let enough = x.len() >= 3;
+    let of = |statistic: fn(&[f64], &[f64]) -> Result<f64, DescriptionError>| statistic(&x, &y).ok().filter(|_| enough);
+    let line = stats::least_squares_line(&x, &y).ok().filter(|_| enough);
     Association {
         bound: name.to_owned(),
         inputs: x.len(),
-        pearson: stats::pearson(&x, &y).ok(),
-        spearman: stats::spearman(&x, &y).ok(),
+        pearson: of(stats::pearson),
+        spearman: of(stats::spearman),
         slope: line.map(|line| line.slope),
         intercept: line.map(|line| line.intercept),
     }

@@ -22,7 +22,7 @@ pub(crate) enum Command {
     /// Bracket the robustness margin of every input: Theorem 1's first-order estimates against attacks.
     ///
     /// Without arguments: the embedded digits and a small β-VAE trained on them. Exit status 0 if every input is
-    /// bracketed, 1 on an alarm (a first-order bound above the norm of a perturbation that breaks robustness), 3 if an
+    /// bracketed, 1 on an alarm (a first-order estimate above the norm of a perturbation that breaks robustness), 3 if an
     /// input is undecided.
     #[command(after_long_help = AUDIT_EXAMPLES, allow_negative_numbers = true)]
     Audit(Box<AuditArguments>),
@@ -70,7 +70,7 @@ pub(crate) struct ComputeArguments {
     #[arg(long, default_value = "cpu", value_name = "DEVICE")]
     pub(crate) device: DeviceChoice,
     /// Threads; results do not depend on it. Default: as many as the machine has.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = threads)]
     pub(crate) threads: Option<NonZeroUsize>,
 }
 
@@ -142,12 +142,12 @@ pub(crate) struct AuditArguments {
     /// How norms are visited.
     #[arg(long, value_enum, default_value = "bisect", help_heading = "Attacks")]
     pub(crate) protocol: ProtocolArgument,
-    /// Bisect until the bracket's ends differ by less than this fraction.
-    #[arg(long, default_value_t = 0.05, value_name = "FRACTION", help_heading = "Attacks")]
-    pub(crate) tolerance: f64,
-    /// Step of the protocol `paper`, in input units.
-    #[arg(long, default_value_t = 0.1, value_name = "STEP", help_heading = "Attacks")]
-    pub(crate) decrement: f64,
+    /// Bisect until the bracket's ends differ by less than this fraction. Default: 0.05.
+    #[arg(long, value_name = "FRACTION", help_heading = "Attacks")]
+    pub(crate) tolerance: Option<f64>,
+    /// Step of the protocol `paper`, in input units. Default: 0.1.
+    #[arg(long, conflicts_with = "tolerance", value_name = "STEP", help_heading = "Attacks")]
+    pub(crate) decrement: Option<f64>,
     /// Largest perturbation norm tried, in input units.
     #[arg(long, default_value_t = 10.0, value_name = "NORM", help_heading = "Attacks")]
     pub(crate) max_norm: f64,
@@ -269,12 +269,20 @@ pub(crate) struct ReplayArguments {
     #[arg(long)]
     pub(crate) json: bool,
     /// Threads; results do not depend on it. Default: as many as the machine has.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = threads)]
     pub(crate) threads: Option<NonZeroUsize>,
 }
 
 fn number(text: &str) -> Result<f64, String> {
     text.trim().parse().map_err(|_| format!("expected a number, found {text:?}"))
+}
+
+/// More threads than any machine has would only take memory.
+const MAX_THREADS: usize = 1024;
+
+fn threads(text: &str) -> Result<NonZeroUsize, String> {
+    let found = text.trim().parse().ok().filter(|&threads: &NonZeroUsize| threads.get() <= MAX_THREADS);
+    found.ok_or_else(|| format!("expected a number from 1 to {MAX_THREADS}, found {text:?}"))
 }
 
 fn radius(text: &str) -> Result<Radius, String> {

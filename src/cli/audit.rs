@@ -22,6 +22,10 @@ use crate::threads::Workers;
 
 /// Order of the quantile that chooses r where the user names neither r nor a quantile; the paper's.
 const DEFAULT_QUANTILE: f64 = 0.9;
+/// Relative width at which bisection stops where the user names none.
+const DEFAULT_TOLERANCE: f64 = 0.05;
+/// Algorithm 2's step where the user names none, in input units.
+const DEFAULT_DECREMENT: f64 = 0.1;
 /// Where runs go that name no folder.
 const DEFAULT_RUNS_FOLDER: &str = "vaecert-runs";
 
@@ -144,6 +148,21 @@ fn existing(arguments: &AuditArguments) -> Existing {
     }
 }
 
+fn protocol(arguments: &AuditArguments) -> Result<Protocol, Failure> {
+    let unused =
+        |flag, protocol| Failure::new(ExitCode::Usage, format!("{flag} means nothing with --protocol {protocol}"));
+    match (arguments.protocol, arguments.tolerance, arguments.decrement) {
+        (ProtocolArgument::Bisect, tolerance, None) => {
+            Ok(Protocol::Bisect { tolerance: tolerance.unwrap_or(DEFAULT_TOLERANCE) })
+        }
+        (ProtocolArgument::Paper, None, decrement) => {
+            Ok(Protocol::Paper { decrement: decrement.unwrap_or(DEFAULT_DECREMENT) })
+        }
+        (ProtocolArgument::Bisect, _, Some(_)) => Err(unused("--decrement", "bisect")),
+        (ProtocolArgument::Paper, Some(_), _) => Err(unused("--tolerance", "paper")),
+    }
+}
+
 fn plan(arguments: &AuditArguments) -> Result<AuditPlan, Failure> {
     let default_quantile = || Probability::new(DEFAULT_QUANTILE).map_err(|error| Failure::new(ExitCode::Bug, error));
     let radius = match (arguments.r, arguments.r_quantile) {
@@ -160,10 +179,7 @@ fn plan(arguments: &AuditArguments) -> Result<AuditPlan, Failure> {
         estimation_draws: arguments.draws,
         attacks: arguments.attack.clone(),
         search: SearchPlan {
-            protocol: match arguments.protocol {
-                ProtocolArgument::Bisect => Protocol::Bisect { tolerance: arguments.tolerance },
-                ProtocolArgument::Paper => Protocol::Paper { decrement: arguments.decrement },
-            },
+            protocol: protocol(arguments)?,
             max_norm: arguments.max_norm,
             pixel_box: arguments.pixel_box,
             decision_draws: arguments.decision_draws,

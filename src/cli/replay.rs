@@ -18,7 +18,7 @@ use crate::threads::Workers;
 /// Replays perturbations, prints a verdict for each.
 pub(crate) fn replay(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
     let run = read_run_file(&arguments.run)?;
-    let (records, _) = read_records(&arguments.run, &run.identity)?;
+    let records = read_records(&arguments.run, &run.identity)?;
     let chosen = chosen(arguments, &records)?;
     let model = model(arguments, &run)?;
     let source = match (&arguments.data, &arguments.data_dir) {

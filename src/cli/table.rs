@@ -30,7 +30,7 @@ pub fn heading(identity: &RunIdentity, model_name: &str, threads: usize) -> Stri
         }
     };
     let protocol = match plan.search.protocol {
-        Protocol::Bisect { tolerance } => format!("bisected to {} %", 100.0 * tolerance),
+        Protocol::Bisect { tolerance } => format!("bisected to a relative {tolerance}"),
         Protocol::Paper { decrement } => format!("walked down from {} by {decrement}", plan.search.max_norm),
     };
     let attacks: Vec<&str> = plan.attacks.iter().map(|kind| kind.name()).collect();
@@ -40,7 +40,7 @@ pub fn heading(identity: &RunIdentity, model_name: &str, threads: usize) -> Stri
          data    {} {}, inputs {} to {last}\n\
          threat  {}; level m = {}; {radius}\n\
          draws   {} estimate P(‖Δ(x,0)‖ ≤ r), {} decide on each perturbation; seed {}\n\
-         attacks {}; norms {protocol}, up to {}\n\
+         attacks {}; norms {protocol}, up to {}{}\n\
          all probability bounds and refutations below hold together except with probability {}; {threads} threads\n\n",
         short(&identity.model_sha256),
         identity.data,
@@ -53,6 +53,7 @@ pub fn heading(identity: &RunIdentity, model_name: &str, threads: usize) -> Stri
         plan.seed.0,
         attacks.join(", "),
         plan.search.max_norm,
+        plan.search.pixel_box.map_or_else(String::new, |b| format!(", inside the box {} to {}", b.low, b.high)),
         plan.failure_probability.get(),
     )
 }
@@ -72,7 +73,7 @@ pub fn legend() -> &'static str {
      \x20          operator and whitened are sharper forms of the same argument; input units, L2\n\
      linear     radius of the ball in which the encoder's mean is affine, where these estimates drop nothing\n\
      margin ≤   norm of the smallest perturbation found that breaks robustness: R(x) is at most this; input units, L2\n\
-     ratio      margin over theorem1\n\n"
+     ratio      margin over theorem1; minimum r in the summary is the smallest r with P(‖Δ(x,0)‖ ≤ r) > m (Algorithm 1)\n\n"
 }
 
 /// Titles of the columns of [`row`].
@@ -85,7 +86,7 @@ pub fn row_titles(max_norm: f64) -> String {
         "{:>5} {:>8} {:>7}  {:>8} {:>8} {:>8} {:>8}  {:>8} {:<10} {:>6}  {axis}\n{:>5} {:>8} {:>7}  {:>8} {:>8} {:>8} {:>8}  {:>8} {:<10} {:>6}  {}\n",
         "input", "r", "P ≥", "theorem1", "operator", "whitened", "linear", "margin ≤", "by attack", "ratio",
         "", "output", "", "estimate", "estimate", "estimate", "region", "refuted", "", "",
-        "t o w estimates  A refuted"
+        "t o w estimates, A refuted; log scale"
     )
 }
 
@@ -114,7 +115,7 @@ pub fn row(record: &InputRecord, max_norm: f64) -> String {
         ratio,
         axis(record, max_norm),
     );
-    if record.outcome != Outcome::Bracketed {
+    if record.outcome != Outcome::Bracketed || !record.reasons.is_empty() {
         let _ = write!(line, "  {}: {}", record.outcome.word(), record.reasons.join("; "));
     }
     line.push('\n');
@@ -153,7 +154,7 @@ fn axis(record: &InputRecord, max_norm: f64) -> String {
 #[must_use]
 pub fn summary(summary: &Summary) -> String {
     let mut text = format!(
-        "\n{} inputs: {} bracketed, {} undecided, {} alarms, {} failed; {} without first-order bounds (abstained)\n\n",
+        "\n{} inputs: {} bracketed, {} undecided, {} alarms, {} failed; {} without first-order estimates (P not shown above m)\n\n",
         summary.inputs, summary.bracketed, summary.undecided, summary.alarms, summary.failed, summary.abstentions
     );
     let _ = writeln!(
@@ -225,7 +226,7 @@ fn dataset_line(summary: &Summary) -> String {
         count => format!("; {count} inputs without a refutation are left out, so this is too small"),
     };
     format!(
-        "dataset margin E[R(x)], by its upper bounds: mean {:.4}, {interval} ({} inputs){left_out}\n",
+        "dataset margin E[R(x)], mean of its upper bounds: {:.4}, {interval} ({} inputs){left_out}\n",
         margin.mean, margin.inputs
     )
 }

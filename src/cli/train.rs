@@ -128,7 +128,7 @@ impl Outputs {
             Some(last) if self.checkpoint.exists() => {
                 format!("last good checkpoint: {}, epoch {}", self.checkpoint.display(), last.epoch)
             }
-            _ => "no epoch was finished, so there is no checkpoint".to_owned(),
+            _ => "there is no checkpoint to continue from".to_owned(),
         };
         Failure::new(failure.code, format!("{failure}; {advice}"))
     }
@@ -171,10 +171,10 @@ fn architecture(arguments: &TrainArguments, name: &str, dataset: &Dataset) -> Re
 
 fn report(model: &Model, out: &Outputs) -> String {
     let mut text = format!(
-        "model    {}\nmetrics  {}\nsha256   {}\n",
+        "model    {}\nmetrics  {}\nsha256   {} (of architecture and weights)\n",
         out.model.display(),
         out.metrics.display(),
-        model.weights_sha256
+        model.sha256
     );
     if let Some(losses) = model.training.as_ref().and_then(|training| training.final_losses) {
         text += &format!("epoch {}: {}\n", losses.epoch, losses_line(&losses));

@@ -98,6 +98,12 @@ pub enum ArchitectureError {
         /// The width found.
         found: usize,
     },
+    /// More weights than a training run could hold.
+    #[error("the architecture has {found} weights and biases; at most {MAX_PARAMETERS} are supported")]
+    TooLarge {
+        /// The number found.
+        found: usize,
+    },
     /// The floor of the standard deviation is negative or not a number.
     #[error("the floor of the standard deviation must be a finite number of at least 0, found {found}")]
     StdFloor {
@@ -123,6 +129,9 @@ pub const PRESET_NAMES: [&str; 4] = ["digits", "paper-mnist", "paper-cifar", "li
 
 /// Upper limit of any width, so that a malformed file cannot ask for unbounded memory.
 pub const MAX_WIDTH: usize = 1 << 22;
+
+/// Upper limit of the number of weights and biases: with gradients and moments a few gigabytes.
+pub const MAX_PARAMETERS: usize = 1 << 27;
 
 /// Latent size of the `linear` preset where none is asked for.
 const LINEAR_LATENT_DIM: usize = 2;
@@ -188,6 +197,12 @@ impl Architecture {
         }
         if !(self.std_floor.is_finite() && self.std_floor >= 0.0) {
             return Err(ArchitectureError::StdFloor { found: self.std_floor });
+        }
+        let sizes =
+            self.parameters().into_iter().map(|(_, shape)| shape.iter().fold(1, |n: usize, &s| n.saturating_mul(s)));
+        let found = sizes.fold(0, usize::saturating_add);
+        if found > MAX_PARAMETERS {
+            return Err(ArchitectureError::TooLarge { found });
         }
         match self.likelihood {
             Likelihood::Gaussian { std } if !(std.is_finite() && std > 0.0) => {
@@ -290,6 +305,8 @@ mod tests {
         assert_eq!(Architecture::preset("digits", &[]), Err(ArchitectureError::ZeroWidth { place: "the input shape" }));
         let wide = Architecture { input_shape: vec![usize::MAX, 2], ..base.clone() };
         assert!(matches!(wide.check(), Err(ArchitectureError::TooWide { .. })));
+        let heavy = Architecture { latent_dim: 4_000_000, ..base.clone() };
+        assert!(matches!(heavy.check(), Err(ArchitectureError::TooLarge { .. })));
         assert!(Architecture { std_floor: f64::NAN, ..base.clone() }.check().is_err());
         assert!(Architecture { likelihood: Likelihood::Gaussian { std: 0.0 }, ..base.clone() }.check().is_err());
         let leaky = HiddenLayer { width: 3, activation: Activation::LeakyRelu { slope: 1.5 } };

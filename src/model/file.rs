@@ -122,14 +122,14 @@ pub enum ModelError {
         /// The value found.
         value: f32,
     },
-    /// The weights are not those that were hashed when the file was written.
-    #[error("{path}: the weights hash to {found}, the file records {recorded}; the file was altered after it was written", path = path.display())]
+    /// Architecture and weights are not those that were hashed when the file was written.
+    #[error("{path}: architecture and weights hash to {found}, the file records {recorded}; the file was altered or damaged after it was written", path = path.display())]
     Hash {
         /// The file.
         path: PathBuf,
         /// The recorded hash.
         recorded: String,
-        /// The hash of the weights found.
+        /// The hash of what was found.
         found: String,
     },
     /// The tensors could not be made or read back.
@@ -144,7 +144,7 @@ struct Metadata {
     format: u32,
     architecture: Architecture,
     training: Option<TrainingRecord>,
-    weights_sha256: String,
+    sha256: String,
 }
 
 /// A VAE with its history and identity.
@@ -154,8 +154,8 @@ pub struct Model {
     pub vae: Vae,
     /// How it was trained, where that is known.
     pub training: Option<TrainingRecord>,
-    /// SHA-256 over names, shapes and little-endian values of all tensors, in hexadecimal.
-    pub weights_sha256: String,
+    /// SHA-256 over the architecture and the names, shapes and little-endian values of all tensors, in hexadecimal.
+    pub sha256: String,
 }
 
 impl Model {
@@ -165,8 +165,8 @@ impl Model {
     /// If the tensors cannot be read back from their device.
     pub fn new(vae: &Vae, training: Option<TrainingRecord>) -> candle_core::Result<Self> {
         let vae = vae.converted(DType::F32, &Device::Cpu)?;
-        let weights_sha256 = hash(&named_values(&vae)?);
-        Ok(Self { vae, training, weights_sha256 })
+        let sha256 = hash(vae.architecture(), &named_values(&vae)?);
+        Ok(Self { vae, training, sha256 })
     }
 
     /// Reads a model file and checks every shape and value in it.
@@ -199,16 +199,16 @@ impl Model {
         if let Some((tensor, _)) = tensors.pop_first() {
             return Err(ModelError::UnexpectedTensor { path: owned(), tensor });
         }
-        let found = hash(&values);
-        if found != metadata.weights_sha256 {
-            return Err(ModelError::Hash { path: owned(), recorded: metadata.weights_sha256, found });
+        let found = hash(&metadata.architecture, &values);
+        if found != metadata.sha256 {
+            return Err(ModelError::Hash { path: owned(), recorded: metadata.sha256, found });
         }
         let parameters: Vec<Tensor> = values
             .into_iter()
             .map(|(_, shape, values)| Tensor::from_vec(values, shape, &Device::Cpu))
             .collect::<Result<_, _>>()?;
         let vae = Vae::from_parameters(metadata.architecture, &parameters)?;
-        Ok(Self { vae, training: metadata.training, weights_sha256: metadata.weights_sha256 })
+        Ok(Self { vae, training: metadata.training, sha256: metadata.sha256 })
     }
 
     /// The bytes of the model's file.
@@ -220,7 +220,7 @@ impl Model {
             format: FORMAT,
             architecture: self.vae.architecture().clone(),
             training: self.training.clone(),
-            weights_sha256: self.weights_sha256.clone(),
+            sha256: self.sha256.clone(),
         };
         to_safetensors(&metadata, &named_values(&self.vae)?)
     }
@@ -301,11 +301,23 @@ fn little_endian(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
-fn hash(tensors: &[NamedValues]) -> String {
+fn hash(architecture: &Architecture, tensors: &[NamedValues]) -> String {
+    // An architecture consists of numbers and names, which always serialise.
+    let mut hasher = Sha256::new_with_prefix(serde_json::to_vec(architecture).unwrap_or_default());
+    update_with_tensors(&mut hasher, tensors);
+    files::hexadecimal(&hasher.finalize())
+}
+
+/// SHA-256 over the names, shapes and little-endian values of tensors, in hexadecimal.
+pub(crate) fn hash_tensors(tensors: &[NamedValues]) -> String {
     let mut hasher = Sha256::new();
+    update_with_tensors(&mut hasher, tensors);
+    files::hexadecimal(&hasher.finalize())
+}
+
+fn update_with_tensors(hasher: &mut Sha256, tensors: &[NamedValues]) {
     for (name, shape, values) in tensors {
         hasher.update(format!("{name}{shape:?}\n"));
         hasher.update(little_endian(values));
     }
-    files::hexadecimal(&hasher.finalize())
 }

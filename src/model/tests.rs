@@ -346,6 +346,11 @@ fn an_interrupted_run_resumes_to_the_same_bytes() {
     }
     assert_eq!(resumed.model().unwrap().to_bytes().unwrap(), train(&data, 3, 2).to_bytes().unwrap());
 
+    let mut flipped = checkpoint.clone();
+    let last = flipped.len() - 4;
+    flipped[last] ^= 1;
+    let damaged = Trainer::resume(&flipped, path, architecture.clone(), &data, plan(3), &Device::Cpu);
+    assert!(matches!(damaged, Err(TrainError::Checkpoint(ModelError::Hash { .. }))));
     let resume = |architecture, data, plan| Trainer::resume(&checkpoint, path, architecture, data, plan, &Device::Cpu);
     let other_plan = resume(architecture.clone(), &data, TrainingPlan { beta: 2.0, ..plan(3) });
     assert!(matches!(other_plan, Err(TrainError::OtherRun { what: "plan", .. })));
@@ -406,7 +411,7 @@ fn a_saved_and_loaded_model_is_bit_identical() {
     model.save(&path).unwrap();
     let loaded = Model::load(&path).unwrap();
     assert_eq!(loaded.training, model.training);
-    assert_eq!(loaded.weights_sha256, model.weights_sha256);
+    assert_eq!(loaded.sha256, model.sha256);
     for (a, b) in model.vae.parameters().iter().zip(loaded.vae.parameters()) {
         let bits = |t: &Tensor| {
             t.flatten_all().unwrap().to_vec1::<f32>().unwrap().iter().map(|v| v.to_bits()).collect::<Vec<_>>()
@@ -510,6 +515,13 @@ fn files_that_are_no_models_are_refused() {
     let metadata = &header.metadata().as_ref().unwrap()[super::file::METADATA_KEY];
     let newer = metadata.replacen("\"format\":1", "\"format\":2", 1);
     assert!(matches!(read(&with(&newer)), Err(ModelError::Format { found: 2, .. })));
+    let floored = metadata.replacen("\"std_floor\":0.0", "\"std_floor\":0.5", 1);
+    assert_ne!(&floored, metadata);
+    let mut tensors: Vec<_> = safetensors::SafeTensors::deserialize(&whole).unwrap().tensors();
+    tensors.sort_by(|a, b| a.0.cmp(&b.0));
+    let entry = Some([(super::file::METADATA_KEY.to_owned(), floored)].into());
+    let edited = safetensors::tensor::serialize(tensors, entry).unwrap();
+    assert!(matches!(read(&edited), Err(ModelError::Hash { .. })), "the architecture is part of the identity");
     let impossible = metadata.replacen("\"latent_dim\":1", "\"latent_dim\":0", 1);
     assert!(matches!(read(&with(&impossible)), Err(ModelError::Architecture { .. })));
     assert!(matches!(Model::load(Path::new("absent.safetensors")), Err(ModelError::Io { .. })));

@@ -96,7 +96,7 @@ pub enum TrainError {
         architecture: usize,
     },
     /// A Bernoulli likelihood needs targets in [0, 1].
-    #[error("input {input} of the data holds {value}; a Bernoulli likelihood needs values in [0, 1] (a linear or Gaussian architecture takes any)")]
+    #[error("input {input} of the data holds {value}; a Bernoulli likelihood needs values in [0, 1]; scale the data, or give a Gaussian likelihood with --gaussian-std")]
     Range {
         /// Index of the input.
         input: usize,
@@ -104,7 +104,7 @@ pub enum TrainError {
         value: f32,
     },
     /// The loss or a weight stopped being a number.
-    #[error("the {what} became {value} in epoch {epoch}, step {step}; try a smaller learning rate")]
+    #[error("the {what} became {value} in epoch {epoch}, step {step}; try a smaller learning rate, or scale the data")]
     NonFinite {
         /// Loss or weights.
         what: &'static str,
@@ -153,6 +153,7 @@ struct CheckpointMetadata {
     plan: TrainingPlan,
     data_sha256: String,
     history: Vec<EpochLosses>,
+    tensors_sha256: String,
 }
 
 impl TrainingPlan {
@@ -232,15 +233,30 @@ impl<'a> Trainer<'a> {
             return Err(other("history"));
         }
         let mut tensors = file::read_tensors(checkpoint, path)?;
-        let mut parameters = Vec::new();
+        let mut taken = Vec::new();
         for (i, (name, shape)) in trainer.vae.architecture().parameters().into_iter().enumerate() {
-            parameters.push(Tensor::from_vec(file::take_tensor(&mut tensors, &name, &shape, path)?, shape, device)?);
-            let shape = trainer.moments[i].dims().to_vec();
-            let values = file::take_tensor(&mut tensors, &format!("moments.{name}"), &shape, path)?;
-            trainer.moments[i] = Tensor::from_vec(values, shape, device)?;
+            let (moments, moments_shape) = (moments_name(&name), trainer.moments[i].dims().to_vec());
+            let values = file::take_tensor(&mut tensors, &name, &shape, path)?;
+            let moment_values = file::take_tensor(&mut tensors, &moments, &moments_shape, path)?;
+            taken.push((name, shape, values));
+            taken.push((moments, moments_shape, moment_values));
         }
         if let Some((tensor, _)) = tensors.pop_first() {
             return Err(ModelError::UnexpectedTensor { path: path.to_owned(), tensor }.into());
+        }
+        let found = file::hash_tensors(&taken);
+        if found != metadata.tensors_sha256 {
+            let recorded = metadata.tensors_sha256;
+            return Err(ModelError::Hash { path: path.to_owned(), recorded, found }.into());
+        }
+        let mut parameters = Vec::new();
+        for (i, (_, shape, values)) in taken.into_iter().enumerate() {
+            let tensor = Tensor::from_vec(values, shape, device)?;
+            if i % 2 == 0 {
+                parameters.push(tensor);
+            } else {
+                trainer.moments[i / 2] = tensor;
+            }
         }
         trainer.vae = Vae::from_parameters(metadata.architecture, &parameters)?;
         trainer.history = metadata.history;
@@ -252,6 +268,13 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// If the tensors cannot be read back from their device.
     pub fn checkpoint(&self) -> Result<Vec<u8>, TrainError> {
+        let values = |tensor: &Tensor| tensor.flatten_all()?.to_vec1::<f32>();
+        let mut tensors = Vec::new();
+        let named = self.vae.architecture().parameters().into_iter().zip(self.vae.parameters()).zip(&self.moments);
+        for (((name, shape), parameter), moments) in named {
+            tensors.push((name.clone(), shape, values(&parameter)?));
+            tensors.push((moments_name(&name), moments.dims().to_vec(), values(moments)?));
+        }
         let metadata = CheckpointMetadata {
             checkpoint_format: CHECKPOINT_FORMAT,
             vaecert_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -260,14 +283,8 @@ impl<'a> Trainer<'a> {
             plan: self.plan.clone(),
             data_sha256: self.data_sha256.clone(),
             history: self.history.clone(),
+            tensors_sha256: file::hash_tensors(&tensors),
         };
-        let values = |tensor: &Tensor| tensor.flatten_all()?.to_vec1::<f32>();
-        let mut tensors = Vec::new();
-        let named = self.vae.architecture().parameters().into_iter().zip(self.vae.parameters()).zip(&self.moments);
-        for (((name, shape), parameter), moments) in named {
-            tensors.push((format!("moments.{name}"), moments.dims().to_vec(), values(moments)?));
-            tensors.push((name, shape, values(&parameter)?));
-        }
         Ok(file::to_safetensors(&metadata, &tensors)?)
     }
 
@@ -383,6 +400,11 @@ impl<'a> Trainer<'a> {
         };
         Ok(Model::new(&self.vae, Some(record))?)
     }
+}
+
+/// Name of the tensor that holds a parameter's moments in a checkpoint.
+fn moments_name(parameter: &str) -> String {
+    format!("moments.{parameter}")
 }
 
 /// Where in a run a step is.

@@ -91,7 +91,7 @@ fn an_npy_array_with_a_value_that_is_not_a_number() {
 #[test]
 fn numbers_that_make_no_sense() {
     let folder = tempfile::tempdir().unwrap();
-    let cases: [(&[&str], &str); 10] = [
+    let cases: [(&[&str], &str); 13] = [
         (&["--r", "0"], "a finite number above 0, found 0"),
         (&["--r-quantile", "1"], "strictly between 0 and 1, found 1"),
         (&["--r-quantile", "-0.1"], "strictly between 0 and 1, found -0.1"),
@@ -99,8 +99,11 @@ fn numbers_that_make_no_sense() {
         (&["--inputs", "0"], "at least 1"),
         (&["--first", "359"], "the data hold 360"),
         (&["--draws", "0"], "must lie between 1 and"),
+        (&["--decrement", "0.2"], "--decrement means nothing with --protocol bisect"),
+        (&["--r-quantile", "0.3"], "the quantile 0.3 that chooses r must exceed the level 0.5"),
+        (&["--threads", "100000"], "expected a number from 1 to 1024"),
         (&["--max-norm", "inf"], "the largest norm must be a finite number above 0"),
-        (&["--attack", "latent,latent"], "each at most once"),
+        (&["--attack", "latent,latent"], "name at least one attack, and each at most once"),
         (&["--attack", "fgsm"], "known: random, max-damage, exceedance, latent"),
     ];
     for (arguments, fragment) in cases {
