@@ -39,8 +39,7 @@ pub(crate) fn train(arguments: TrainArguments) -> Result<ExitCode, Failure> {
         Trainer::new(architecture, &dataset, plan, &device)?
     };
     let mut terminal = Terminal::new();
-    let outcome =
-        run_epochs(&mut trainer, arguments.epochs, &workers, &mut terminal, |trainer| out.save_progress(trainer));
+    let outcome = run_epochs(&mut trainer, &workers, &mut terminal, |trainer| out.save_progress(trainer));
     terminal.end();
     if let Err(failure) = outcome {
         return Err(out.with_last_checkpoint(failure, trainer.history()));
@@ -55,12 +54,11 @@ pub(crate) fn train(arguments: TrainArguments) -> Result<ExitCode, Failure> {
 /// Carries out the remaining epochs, calling `after_epoch` after each.
 pub(crate) fn run_epochs(
     trainer: &mut Trainer<'_>,
-    epochs: usize,
     workers: &Workers,
     progress: &mut dyn Progress,
     mut after_epoch: impl FnMut(&Trainer<'_>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    progress.begin("epochs", epochs, trainer.history().len());
+    progress.begin("epochs", trainer.plan().epochs, trainer.history().len());
     while !trainer.is_finished() {
         let losses = trainer.run_epoch(workers)?;
         after_epoch(trainer)?;
@@ -188,7 +186,7 @@ pub(crate) fn train_default(workers: &Workers, progress: &mut dyn Progress) -> R
     let architecture = Architecture::preset("digits", dataset.item_shape())?;
     let plan = TrainingPlan { epochs: 300, batch_size: 64, learning_rate: 1e-3, beta: 1.0, seed: Seed(0) };
     let mut trainer = Trainer::new(architecture, &dataset, plan, &candle_core::Device::Cpu)?;
-    run_epochs(&mut trainer, 300, workers, progress, |_| Ok(()))?;
+    run_epochs(&mut trainer, workers, progress, |_| Ok(()))?;
     progress.end();
     trainer.model().map_err(|error: TrainError| error.into())
 }

@@ -288,6 +288,12 @@ impl<'a> Trainer<'a> {
         Ok(file::to_safetensors(&metadata, &tensors)?)
     }
 
+    /// The plan being carried out.
+    #[must_use]
+    pub fn plan(&self) -> &TrainingPlan {
+        &self.plan
+    }
+
     /// Losses of the epochs carried out so far.
     #[must_use]
     pub fn history(&self) -> &[EpochLosses] {
