@@ -2,7 +2,8 @@
 //!
 //! [`normal`] is the normal distribution, accurate in both tails. [`clopper_pearson_lower`] and
 //! [`clopper_pearson_upper`] turn counts into bounds that hold at the stated failure probability, rounding
-//! included, and [`order_statistic_interval`] does the same for quantiles. The rest only summarises: medians,
+//! included, and [`order_statistic_interval`] does the same for quantiles. [`quadratic_form`] is the Gamma sum of
+//! Proposition 1, every value with a bound on its error. The rest only summarises: medians,
 //! means, correlations and lines are never part of a certificate.
 
 pub mod association;
@@ -12,6 +13,7 @@ pub mod description;
 pub mod mean_interval;
 pub mod normal;
 pub mod order_statistics;
+pub mod quadratic_form;
 mod student_t;
 
 pub use association::{least_squares_line, pearson, spearman, Line};
