@@ -47,12 +47,12 @@ pub(super) struct Node {
     /// |v|.
     pub(super) size: f64,
     /// dv/dx.
-    speed: (f64, f64),
+    pub(super) speed: (f64, f64),
 }
 
 /// A hyperbola and the strip about it.
-struct Geometry {
-    hyperbola: Hyperbola,
+pub(super) struct Geometry {
+    pub(super) hyperbola: Hyperbola,
     angle: f64,
     cosine: f64,
     /// Distances of the strip's edges in angle.
@@ -162,7 +162,7 @@ fn tolerance(tilt: &Tilt) -> f64 {
 
 impl Geometry {
     /// Angles and shares that took the fewest nodes over a wide set of forms; any would be correct.
-    fn new(tilt: &Tilt) -> Self {
+    pub(super) fn new(tilt: &Tilt) -> Self {
         let room = tilt.deviation * tilt.right_branch;
         // Beyond π/4 a Gaussian factor grows, and so does one of a shift with a small κ for a long while.
         let small_shift = tilt.shifts.iter().any(|shift| shift.kappa > 0.0 && shift.kappa * tilt.right_branch < 0.1);
@@ -182,7 +182,7 @@ impl Geometry {
     }
 
     /// Each edge's distance from the contour and its angle.
-    fn edges(&self) -> [(f64, f64); 2] {
+    pub(super) fn edges(&self) -> [(f64, f64); 2] {
         [(self.left, self.angle - self.left), (self.right, self.angle + self.right)]
     }
 }

@@ -5,10 +5,11 @@
 //! rounding. What cannot be bounded is [`QuadraticFormError::NotConverged`], never a number.
 //!
 //! A tail is an inverse Laplace transform, taken by the trapezoid rule on a hyperbola through the saddle point
-//! (`contour`), whose error follows from bounds of the integrand on the edges of a strip (`strip`). The second,
-//! independent algorithm is [`QuadraticForm::tails_cross_checked`]'s.
+//! (`contour`), whose error follows from bounds of the integrand on the edges of a strip (`strip`).
+//! [`QuadraticForm::cross_check`] computes the same by a second, independent algorithm.
 
 mod contour;
+mod cross_check;
 mod double;
 mod error;
 mod form;
@@ -59,6 +60,10 @@ pub enum Algorithm {
     Exact,
     /// The trapezoid rule on a hyperbola through the saddle point.
     Hyperbola,
+    /// Ruben's mixture of chi-squares, for forms of one sign.
+    Ruben,
+    /// Davies' inversion along a vertical line, exponentially tilted.
+    TiltedDavies,
 }
 
 /// P(Q ≤ q) and P(Q > q), the smaller of which is accurate in relative terms.
@@ -211,6 +216,25 @@ impl QuadraticForm {
             return Err(QuadraticFormError::Point);
         }
         tails(&self.form, self.scaled_point(q)?)
+    }
+
+    /// The tails by a second algorithm that shares nothing with that of [`tails`](Self::tails) but arithmetic: Ruben's
+    /// mixture of chi-squares (1962) where all eigenvalues have one sign and σ = 0, else, and where that takes too many
+    /// terms, Davies' inversion (1980), exponentially tilted. Much slower, and often out of reach: condition numbers
+    /// beyond about 1e5 for the one, fewer than four eigenvalues for the other.
+    ///
+    /// # Errors
+    /// As for [`tails`](Self::tails).
+    pub fn cross_check(&self, q: f64) -> Result<Tails, QuadraticFormError> {
+        if q.is_nan() {
+            return Err(QuadraticFormError::Point);
+        }
+        let t = self.scaled_point(q)?;
+        if t.is_infinite() {
+            tails(&self.form, t)
+        } else {
+            cross_check::tails_at(&self.form, t)
+        }
     }
 
     /// P(Q ≤ q), the distribution function.

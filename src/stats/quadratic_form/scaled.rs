@@ -2,7 +2,7 @@
 
 use num_traits::ToPrimitive;
 
-/// mantissa·2^exponent.
+/// mantissa·2^exponent, zero or with the mantissa in [1, 2).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Scaled {
     mantissa: f64,
@@ -12,9 +12,29 @@ pub(super) struct Scaled {
 impl Scaled {
     pub(super) const ONE: Self = Self { mantissa: 1.0, exponent: 0 };
 
-    /// A finite positive number.
+    pub(super) const ZERO: Self = Self { mantissa: 0.0, exponent: 0 };
+
+    /// A finite number, 0 or more.
     pub(super) fn new(value: f64) -> Self {
         Self { mantissa: value, exponent: 0 }.normalized()
+    }
+
+    pub(super) fn mantissa(self) -> f64 {
+        self.mantissa
+    }
+
+    pub(super) fn exponent(self) -> i64 {
+        self.exponent
+    }
+
+    /// Times 2^`exponent`.
+    pub(super) fn shifted(self, exponent: i64) -> Self {
+        Self { mantissa: self.mantissa, exponent: self.exponent + exponent }
+    }
+
+    /// e^(high + low) for a low so small that e^low is 1 + low to a double's precision.
+    pub(super) fn exp_sum(high: f64, low: f64) -> Self {
+        Self::exp(high).scaled(1.0 + low)
     }
 
     /// e^x, accurate for |x| below 2²⁰·ln 2: so far the multiple of ln 2 taken out is exact. Below that the result
@@ -35,6 +55,22 @@ impl Scaled {
         Self { mantissa: self.mantissa * other.mantissa, exponent: self.exponent + other.exponent }.normalized()
     }
 
+    pub(super) fn scaled(self, factor: f64) -> Self {
+        self.times(Self::new(factor))
+    }
+
+    pub(super) fn plus(self, other: Self) -> Self {
+        if self.mantissa <= 0.0 {
+            return other;
+        }
+        if other.mantissa <= 0.0 {
+            return self;
+        }
+        let (large, small) = if self.exponent >= other.exponent { (self, other) } else { (other, self) };
+        let mantissa = large.mantissa + ldexp(small.mantissa, small.exponent - large.exponent);
+        Self { mantissa, exponent: large.exponent }.normalized()
+    }
+
     /// The `power`-th power by repeated squaring.
     pub(super) fn power(self, mut power: u32) -> Self {
         let (mut result, mut square) = (Self::ONE, self);
@@ -48,11 +84,15 @@ impl Scaled {
         result
     }
 
-    /// 1/√self.
-    pub(super) fn inverse_square_root(self) -> Self {
+    pub(super) fn square_root(self) -> Self {
         let odd = self.exponent & 1;
         let mantissa = self.mantissa * if odd == 0 { 1.0 } else { 2.0 };
-        Self { mantissa: 1.0 / mantissa.sqrt(), exponent: -(self.exponent - odd) / 2 }.normalized()
+        Self { mantissa: mantissa.sqrt(), exponent: (self.exponent - odd) / 2 }.normalized()
+    }
+
+    /// Of a number that is not 0.
+    pub(super) fn inverse(self) -> Self {
+        Self { mantissa: 1.0 / self.mantissa, exponent: -self.exponent }.normalized()
     }
 
     /// Whether the value is below 2⁻¹²⁰⁰, far beyond the smallest double.
@@ -67,6 +107,9 @@ impl Scaled {
 
     /// Moves the exponent of the mantissa over, leaving it in [1, 2).
     fn normalized(self) -> Self {
+        if self.mantissa <= 0.0 {
+            return Self::ZERO;
+        }
         let shift = exponent(self.mantissa);
         Self { mantissa: ldexp(self.mantissa, -shift), exponent: self.exponent + shift }
     }

@@ -356,3 +356,117 @@ fn join(points: impl ExactSizeIterator<Item = (f64, f64)> + Clone, alone: usize)
 fn length(a: f64, b: f64) -> f64 {
     (a * a + b * b).sqrt()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::contour::{Geometry, Node};
+    use super::super::form::Form;
+    use super::super::product::{Factors, LANES};
+    use super::super::tilt::Side;
+    use super::*;
+    use crate::testing::seeded;
+    use proptest::prelude::*;
+
+    /// ∫|f|dx over both arms from `from` on, by the trapezoid rule at steps so small that its error is far below the
+    /// slack allowed.
+    fn integral(tilt: &Tilt, hyperbola: Hyperbola, angle: f64, pole: bool, from: f64) -> f64 {
+        const STEP: f64 = 0.004;
+        let Hyperbola { width, sine } = hyperbola;
+        let node = |x: f64| {
+            let (real, imaginary) = (width * (angle.sin() * x.cosh() - sine), width * angle.cos() * x.sinh());
+            let speed = (width * angle.sin() * x.sinh(), width * angle.cos() * x.cosh());
+            Node { real, imaginary, size: real.hypot(imaginary), speed }
+        };
+        let factors = Factors::new(tilt);
+        let mut sum = 0.0;
+        for batch in 0..2000 {
+            let x = |lane: usize| from + (batch * LANES + lane) as f64 * STEP;
+            let nodes: [Node; LANES] = std::array::from_fn(|lane| node(x(lane)));
+            for (lane, (value, _)) in factors.integrand(tilt, &nodes, pole).into_iter().enumerate() {
+                let weight = if batch == 0 && lane == 0 { 0.5 } else { 1.0 };
+                sum += weight * STEP * value.0.hypot(value.1);
+            }
+        }
+        sum
+    }
+
+    fn any_tilt() -> impl Strategy<Value = Tilt> {
+        let eigenvalue = (-3.0..0.0f64, prop::bool::weighted(0.2)).prop_map(|(log, negative)| {
+            if negative {
+                -(10f64.powf(log))
+            } else {
+                10f64.powf(log)
+            }
+        });
+        let shift = prop_oneof![2 => Just(0.0), 1 => -3.0..3.0f64];
+        let sigma = prop_oneof![3 => Just(0.0), 1 => 0.05..1.0f64];
+        (prop::collection::vec((eigenvalue, shift), 2..60), sigma, 0.05..3.0f64).prop_filter_map(
+            "a point on the right of 0 inside the support",
+            |(pairs, sigma, share)| {
+                let (eigenvalues, shifts): (Vec<f64>, Vec<f64>) = pairs.into_iter().unzip();
+                let form = Form::new(&eigenvalues, &shifts, sigma)?;
+                let t = form.mean().abs().max(0.1 * form.variance().sqrt()) * share;
+                let side = if t >= form.mean() { Side::Upper } else { Side::Lower };
+                if form.is_nonpositive() {
+                    None
+                } else {
+                    Tilt::new(&form, t, side)
+                }
+            },
+        )
+    }
+
+    proptest! {
+        #![proptest_config(seeded(60))]
+
+        #[test]
+        fn bounds_hold_and_are_not_hopeless(tilt in any_tilt(), pole: bool, share in 0.1..0.95f64, x in 0.3..2.0f64) {
+            let geometry = Geometry::new(&tilt);
+            let [(_, left), (_, right)] = geometry.edges();
+            let hyperbola = geometry.hyperbola;
+            for alone in [usize::MAX, 24] {
+                let modulus = Modulus::new(&tilt, hyperbola, pole, alone);
+                for angle in [left, right, left + share * (right - left)] {
+                    let exact = 2.0 * integral(&tilt, hyperbola, angle, pole, 0.0);
+                    let bound = modulus.integral(Edge::new(angle));
+                    prop_assert!(bound >= exact * (1.0 - 1e-6), "{angle}: {bound:e} below {exact:e}");
+                    prop_assert!(bound <= 1e4 * exact || alone == 24, "{angle}: {bound:e} far above {exact:e}");
+                    let rest = modulus.remainder(Edge::new(angle), x).integral;
+                    let exact = integral(&tilt, hyperbola, angle, pole, x);
+                    prop_assert!(rest >= exact * (1.0 - 1e-2), "{angle} beyond {x}: {rest:e} below {exact:e}");
+                }
+            }
+        }
+    }
+
+    /// The lemma behind `shift_beyond`: N/q² falls with p as long as N > 0, for angles up to π/4.
+    #[test]
+    fn the_slope_of_a_shift_falls() {
+        for z in [1e-6f64, 0.01, 0.3, 1.0, 2.0] {
+            for alpha in [0.2f64, 0.5, 0.78] {
+                let a = 1.0 + z * alpha.sin();
+                if z * (1.0 - alpha.sin()) > 1.0 {
+                    continue;
+                }
+                for angle in [0.01f64, 0.1, 0.3, 0.6, std::f64::consts::FRAC_PI_4] {
+                    let (s, c) = angle.sin_cos();
+                    let mut last = f64::INFINITY;
+                    for i in 0..2000 {
+                        let p = z + f64::from(i) * 1e-3 * a / s.max(0.1);
+                        let n = s * (p * p + a * a + z * z * c * c) - 2.0 * a * p;
+                        let q = p * p - 2.0 * a * s * p + a * a - z * z * c * c;
+                        if n <= 0.0 || p >= a / s {
+                            break;
+                        }
+                        assert_falls(&mut last, n / (q * q));
+                    }
+                }
+            }
+        }
+    }
+
+    fn assert_falls(last: &mut f64, value: f64) {
+        assert!(value <= *last * (1.0 + 1e-12), "{value} after {last}");
+        *last = value;
+    }
+}

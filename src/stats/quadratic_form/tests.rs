@@ -140,6 +140,57 @@ fn quantiles_agree_with_reference_values_within_their_own_bounds() {
     }
 }
 
+/// Reference cases with more eigenvalues than this take the second algorithm too long for a test.
+const SLOW: usize = 60;
+
+#[test]
+fn the_second_algorithm_agrees_with_reference_values_within_its_own_bounds() {
+    let mut algorithms = Vec::new();
+    for case in reference().iter().filter(|case| case.lambdas.len() <= SLOW) {
+        let form = case.form();
+        for point in &case.points {
+            let (q, cdf, survival) = (number(&point.q), number(&point.cdf), number(&point.sf));
+            match form.cross_check(q) {
+                Ok(tails) => {
+                    assert!(
+                        holds(tails.cdf, cdf) && holds(tails.survival, survival),
+                        "{} at {q}: {tails:?}",
+                        case.name
+                    );
+                    algorithms.push(tails.algorithm);
+                }
+                Err(error) => assert!(matches!(error, QuadraticFormError::NotConverged { .. }), "{error}"),
+            }
+        }
+    }
+    let count = |wanted| algorithms.iter().filter(|algorithm| **algorithm == wanted).count();
+    assert!(count(Algorithm::Ruben) > 200 && count(Algorithm::TiltedDavies) > 50, "{}", algorithms.len());
+}
+
+#[test]
+fn the_second_algorithm_knows_closed_forms() {
+    let exponential = QuadraticForm::central(&[0.5, 0.5]).unwrap();
+    let hypoexponential = QuadraticForm::central(&[2.0, 2.0, 1.0, 1.0]).unwrap();
+    let laplace = QuadraticForm::central(&[0.5, -0.5, -0.5, 0.5]).unwrap();
+    for q in [0.1, 3.0, 50.0f64] {
+        let cases = [
+            (&exponential, (-q).exp()),
+            (&hypoexponential, 2.0 * (-0.25 * q).exp() - (-0.5 * q).exp()),
+            (&laplace, 0.5 * (-q).exp()),
+        ];
+        for (form, truth) in cases {
+            let found = form.cross_check(q).unwrap().survival;
+            assert!((found.value - truth).abs() <= found.error + 4.0 * f64::EPSILON * truth, "{q}: {found:?}");
+        }
+    }
+    // Of negative eigenvalues the upper tail is the lower one of their opposites.
+    let found = QuadraticForm::central(&[-0.5, -0.5]).unwrap().cross_check(-2.0).unwrap();
+    assert!((found.cdf.value - (-2.0f64).exp()).abs() <= found.cdf.error + 1e-16);
+    assert!(
+        (found.algorithm, exponential.cross_check(-1.0).unwrap().algorithm) == (Algorithm::Ruben, Algorithm::Exact)
+    );
+}
+
 #[test]
 fn one_eigenvalue_is_the_chi_square_closed_form() {
     let form = QuadraticForm::central(&[2.5]).unwrap();
@@ -359,5 +410,20 @@ proptest! {
         let [a, b, c] = [0.0, 0.5, 1.0].map(|share| form.density(q + share * width).unwrap().enclosure.value);
         let difference = form.tails(q + width).unwrap().cdf.value - form.tails(q).unwrap().cdf.value;
         prop_assert!(((a + 4.0 * b + c) / 6.0 * width - difference).abs() < 1e-13);
+    }
+}
+
+proptest! {
+    // The second algorithm is slow.
+    #![proptest_config(seeded(40))]
+
+    #[test]
+    fn the_two_algorithms_agree((eigenvalues, shifts, sigma) in any_form(), z in -1.5..6.0f64) {
+        let form = QuadraticForm::new(&eigenvalues, &shifts, sigma).unwrap();
+        let q = point(&form, z);
+        let first = form.tails(q).unwrap();
+        if let Ok(second) = form.cross_check(q) {
+            prop_assert!(overlap(first.cdf, second.cdf) && overlap(first.survival, second.survival), "{first:?} {second:?}");
+        }
     }
 }

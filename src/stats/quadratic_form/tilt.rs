@@ -109,9 +109,8 @@ impl Tilt {
                 shifts.push(Shift { kappa, eta: eta.get() });
             }
         }
-        // e^(high + low) = e^high·(1 + low), as low is far below 1.
         let (high, low) = exponent.times(tilt).parts();
-        let peak = product.inverse_square_root().times(Scaled::exp(high)).times(Scaled::new(1.0 + low));
+        let peak = product.square_root().inverse().times(Scaled::exp_sum(high, low));
         let size = f64::from(form.size());
         let sums = 40.0 * double::ROUNDING * (count as f64 + 10.0) * magnitude;
         let (right_end, left_end) = (form.right_end(), form.left_end());
