@@ -1,16 +1,16 @@
 //! The audit of one input.
 
 use candle_core::{DType, Device, Tensor};
-use nalgebra::DVector;
+use nalgebra::{DMatrix, DVector};
 
 use super::plan::AuditPlan;
-use super::record::{AttackRecord, EncoderRecord, InputRecord, Outcome, ProbabilityRecord};
+use super::record::{AttackRecord, EncoderRecord, InputRecord, LinearizationRecord, Outcome, ProbabilityRecord};
 use crate::attack::{structured_directions, AttackKind, AttackedInput, PixelBox, Threat, Victim};
-use crate::bounds::{first_order_ladder, BoundError, LadderOutcome};
+use crate::bounds::{first_order_ladder, BoundError, FirstOrderDamage, LadderOutcome};
 use crate::linalg::{frobenius_norm, spectral_norm, LinalgError};
 use crate::margin::draws::distance_tolerance;
 use crate::margin::empirical::SearchTarget;
-use crate::margin::{minimum_radius, sample_distances, search_margin, DrawCounts};
+use crate::margin::{minimum_radius, sample_distances, search_margin, DrawCounts, MinimumRadius};
 use crate::model::Vae;
 use crate::quantity::{Estimate, Probability, QuantityError, Radius, UpperBound};
 use crate::sensitivity::{decoder_gram, encoder_jacobian, linear_region_radius};
@@ -102,9 +102,16 @@ impl AuditedModel {
         let tolerance = distance_tolerance(&judge, radius)?;
         let probability = estimate_probability(DrawCounts::of(&distances, radius, tolerance), failure_probability)?;
         record.probability = Some(probability);
-        record.minimum_radius = Some(minimum_radius(&distances, plan.level, failure_probability, tolerance)?);
+        let minimum = minimum_radius(&distances, plan.level, failure_probability, tolerance)?;
+        record.minimum_radius = Some(minimum);
 
-        let directions = self.first_order(input, &probability, plan, record)?;
+        let first_order = self.first_order(input, &probability, plan, record)?;
+        match linearization(&first_order, radius, plan.level, &minimum) {
+            Ok(linearization) => record.linearization = Some(linearization),
+            Err(error) => record.reasons.push(format!("no first-order damage: {error}")),
+        }
+        let FirstOrder { jacobian, std, decoder_gram } = first_order;
+        let directions = structured_directions(&jacobian, &std, &decoder_gram)?;
         if probability.upper.get() <= plan.level.get() {
             record.margin_upper = Some(UpperBound::ZERO);
             record.reasons.push("robustness fails without any perturbation: the margin is 0".to_owned());
@@ -131,14 +138,14 @@ impl AuditedModel {
         Ok(())
     }
 
-    /// Fills in the encoder's figures, the ladder and the linear region; returns directions for the attacks.
+    /// Fills in the encoder's figures, the ladder and the linear region.
     fn first_order(
         &self,
         input: &[f32],
         probability: &ProbabilityRecord,
         plan: &AuditPlan,
         record: &mut InputRecord,
-    ) -> Result<Vec<Vec<f32>>, Breakdown> {
+    ) -> Result<FirstOrder, Breakdown> {
         let vae = &self.double;
         let input = Tensor::from_slice(input, (1, input.len()), &Device::Cpu)?.to_dtype(DType::F64)?;
         let code = vae.encoder().forward(&input)?;
@@ -155,8 +162,37 @@ impl AuditedModel {
             LadderOutcome::Ladder(ladder) => record.first_order = Some(ladder),
             LadderOutcome::Abstained { .. } => {}
         }
-        Ok(structured_directions(&jacobian, &std, &decoder_gram(vae, &code.mean)?)?)
+        let decoder_gram = decoder_gram(vae, &code.mean)?;
+        Ok(FirstOrder { jacobian, std, decoder_gram })
     }
+}
+
+/// Encoder and decoder at one input, to first order.
+struct FirstOrder {
+    /// J, `[d_z, d_x]`.
+    jacobian: DMatrix<f64>,
+    /// σ(x), `[d_z]`.
+    std: DVector<f64>,
+    /// J_gᵀJ_g at μ(x), `[d_z, d_z]`.
+    decoder_gram: DMatrix<f64>,
+}
+
+fn linearization(
+    first_order: &FirstOrder,
+    radius: Radius,
+    level: Probability,
+    minimum: &MinimumRadius,
+) -> Result<LinearizationRecord, BoundError> {
+    let damage = FirstOrderDamage::new(&first_order.decoder_gram, &first_order.std)?;
+    let radii = damage.radii(level)?;
+    let exact = radii.exact.get();
+    let ratio = if exact > 0.0 { Some(Estimate::new(minimum.estimate.get() / exact)?) } else { None };
+    Ok(LinearizationRecord {
+        radii,
+        probability: Estimate::new(damage.probability_inside(radius)?.value.clamp(0.0, 1.0))?,
+        minimum_radius_ratio: ratio,
+        within_interval: (minimum.lower.get()..=minimum.upper.get()).contains(&exact),
+    })
 }
 
 fn select_radius(victim: &Victim<'_>, plan: &AuditPlan, name: &str) -> Result<Radius, Breakdown> {

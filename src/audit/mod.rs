@@ -1,9 +1,11 @@
 //! The audit: for every input what Theorem 1 promises and what attacks achieve, side by side.
 //!
 //! [`plan`] says what to do, [`input`] does it for one input, [`run`] for many (streaming, resumable), [`record`] is
-//! what is written per input and [`summary`] what is said about all of them.
+//! what is written per input and [`summary`] what is said about all of them. [`replay`] checks what a run saved, and
+//! [`linearization`] compares the decoder with its tangent as σ shrinks.
 
 pub mod input;
+pub mod linearization;
 pub mod plan;
 pub mod record;
 pub mod replay;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::attack::{AscentNotes, AttackKind};
-use crate::bounds::FirstOrderLadder;
+use crate::bounds::{FirstOrderLadder, Proposition1};
 use crate::margin::{DrawCounts, MinimumRadius};
 use crate::quantity::{Estimate, LowerBound, Radius, UpperBound};
 
@@ -64,6 +64,20 @@ pub struct EncoderRecord {
     pub jacobian_spectral: Estimate,
 }
 
+/// The unperturbed damage with the decoder taken for its tangent (Proposition 1), beside draws of it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LinearizationRecord {
+    /// The radii at the plan's level; `exact` is r*.
+    pub radii: Proposition1,
+    /// P(‖Δ(x, 0)‖ ≤ r) to first order.
+    pub probability: Estimate,
+    /// Minimum r over r*: 1 where the linearisation is exact; none where r* = 0.
+    pub minimum_radius_ratio: Option<Estimate>,
+    /// Whether r* lies in the interval of the minimum r.
+    pub within_interval: bool,
+}
+
 /// One attack's search.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -98,6 +112,8 @@ pub struct InputRecord {
     pub probability: Option<ProbabilityRecord>,
     /// Smallest r with P(‖Δ(x, 0)‖ ≤ r) > m (Algorithm 1).
     pub minimum_radius: Option<MinimumRadius>,
+    /// The same to first order; none where it cannot be computed.
+    pub linearization: Option<LinearizationRecord>,
     /// The encoder here.
     pub encoder: Option<EncoderRecord>,
     /// Theorem 1 and its sharper forms, computed with the probability's lower bound; none where that is not above m.
@@ -123,6 +139,7 @@ impl InputRecord {
             radius: None,
             probability: None,
             minimum_radius: None,
+            linearization: None,
             encoder: None,
             first_order: None,
             linear_region: None,

@@ -68,6 +68,16 @@ pub struct Association {
     pub intercept: Option<f64>,
 }
 
+/// How good the linearisation of the decoder is for the unperturbed damage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Linearization {
+    /// Inputs that have r* and a minimum r.
+    pub inputs: usize,
+    /// Those whose r* lies in the interval of the minimum r.
+    pub within_interval: usize,
+}
+
 /// The mean empirical margin over the data, E[R(x)] with R(x) replaced by its upper bound.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -104,6 +114,8 @@ pub struct Summary {
     pub spreads: Vec<NamedSpread>,
     /// Each first-order bound against the empirical margin.
     pub associations: Vec<Association>,
+    /// r* against the sampled minimum r.
+    pub linearization: Linearization,
     /// E[R(x)].
     pub dataset_margin: Option<DatasetMargin>,
     /// For each attack, on how many inputs it found the smallest refutation.
@@ -120,10 +132,15 @@ const INPUT_UNITS: &str = "input units";
 const OUTPUT_UNITS: &str = "output units";
 use QuantityKind::{Estimate, LowerBound, UpperBound};
 
-const COLUMNS: [Column; 11] = [
+const COLUMNS: [Column; 16] = [
     ("r", Estimate, OUTPUT_UNITS, |r| Some(r.radius?.get())),
     ("minimum r (Algorithm 1)", Estimate, OUTPUT_UNITS, |r| Some(r.minimum_radius?.estimate.get())),
+    ("r*, first order", Estimate, OUTPUT_UNITS, |r| Some(r.linearization?.radii.exact.get())),
+    ("minimum r / r*", Estimate, "ratio", |r| Some(r.linearization?.minimum_radius_ratio?.get())),
+    ("r printed / r*", Estimate, "ratio", printed_over_exact),
+    ("effective rank of Σ", Estimate, "dimensions", |r| Some(r.linearization?.radii.effective_rank.get())),
     ("P(‖Δ(x,0)‖ ≤ r)", LowerBound, "probability", |r| Some(r.probability?.lower.get())),
+    ("|P − P first order|", Estimate, "probability", probability_difference),
     ("smallest σ", Estimate, "code units", |r| Some(r.encoder?.smallest_std.get())),
     ("mean σ", Estimate, "code units", |r| Some(r.encoder?.mean_std.get())),
     ("‖J‖_F", Estimate, "code per input unit", |r| Some(r.encoder?.jacobian_frobenius.get())),
@@ -149,6 +166,15 @@ fn operator(record: &InputRecord) -> Option<f64> {
 
 fn whitened(record: &InputRecord) -> Option<f64> {
     Some(record.first_order?.whitened.get())
+}
+
+fn printed_over_exact(record: &InputRecord) -> Option<f64> {
+    let radii = record.linearization?.radii;
+    (radii.exact.get() > 0.0).then(|| radii.printed.get() / radii.exact.get())
+}
+
+fn probability_difference(record: &InputRecord) -> Option<f64> {
+    Some((record.probability?.estimate.get() - record.linearization?.probability.get()).abs())
 }
 
 fn margin(record: &InputRecord) -> Option<f64> {
@@ -193,6 +219,7 @@ impl Summary {
             abstentions: records.iter().filter(|record| record.first_order.is_none()).count(),
             spreads,
             associations: BOUNDS.iter().map(|(name, bound)| association(records, name, *bound)).collect(),
+            linearization: linearization(records),
             dataset_margin: dataset_margin(records),
             best_attacks: attack_kinds(records)
                 .into_iter()
@@ -240,6 +267,14 @@ fn association(records: &[InputRecord], name: &str, bound: fn(&InputRecord) -> O
         spearman: of(stats::spearman),
         slope: line.map(|line| line.slope),
         intercept: line.map(|line| line.intercept),
+    }
+}
+
+fn linearization(records: &[InputRecord]) -> Linearization {
+    let found = records.iter().filter_map(|record| record.linearization);
+    Linearization {
+        inputs: found.clone().count(),
+        within_interval: found.filter(|found| found.within_interval).count(),
     }
 }
 

@@ -1,16 +1,20 @@
-//! Radii from formulas: the first-order ladder of Theorem 1, and the exact margin where everything is linear.
+//! Radii from formulas: the first-order ladder of Theorem 1, the Gamma sum of Proposition 1, and the exact margin where
+//! everything is linear.
 //!
 //! The ladder drops the theorem's O(ε), so its rungs are [`Estimate`](crate::quantity::Estimate)s and never
 //! lower bounds. The linear-Gaussian case is the yardstick: there the ladder must lie below the exact margin.
 
 use crate::linalg::LinalgError;
 use crate::quantity::QuantityError;
+use crate::stats::quadratic_form::QuadraticFormError;
 
 mod linear_gaussian;
+mod proposition1;
 mod shifted_normal;
 mod theorem1;
 
 pub use linear_gaussian::{one_dimensional_margin, one_dimensional_probability, ExactMargin};
+pub use proposition1::{FirstOrderDamage, Proposition1};
 pub use shifted_normal::{ProbabilityInside, PROBABILITY_RELATIVE_ERROR};
 pub use theorem1::{first_order_ladder, FirstOrderLadder, LadderOutcome};
 
@@ -48,6 +52,9 @@ pub enum BoundError {
     /// A norm cannot be computed.
     #[error(transparent)]
     Linalg(#[from] LinalgError),
+    /// The distribution of the Gamma sum cannot be computed.
+    #[error("the first-order distribution of the damage: {0}")]
+    QuadraticForm(#[from] QuadraticFormError),
     /// A result came out as no quantity at all; a defect of this module.
     #[error("the computed radius is invalid: {0}")]
     Quantity(#[from] QuantityError),

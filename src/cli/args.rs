@@ -32,6 +32,9 @@ pub(crate) enum Command {
     /// Check the perturbations that an audit saved: norms measured anew, fresh draws.
     #[command(after_long_help = REPLAY_EXAMPLES)]
     Replay(ReplayArguments),
+    /// Compare the decoder with its tangent: Proposition 1's first-order P(‖Δ‖ ≤ r) against draws, as σ shrinks.
+    #[command(after_long_help = LINEARIZATION_EXAMPLES, allow_negative_numbers = true)]
+    Linearization(LinearizationArguments),
 }
 
 const AUDIT_EXAMPLES: &str = "Examples:
@@ -48,6 +51,11 @@ const TRAIN_EXAMPLES: &str = "Examples:
 const REPLAY_EXAMPLES: &str = "Examples:
   vaecert replay run
   vaecert replay run --input 17 --draws 100000 --seed 99";
+
+const LINEARIZATION_EXAMPLES: &str = "Examples:
+  vaecert linearization
+  vaecert linearization --model mnist.safetensors --data mnist --data-dir data/mnist --inputs 10
+  vaecert linearization --scales 1,0.1,0.01 --probabilities 0.5 --draws 100000 --json";
 
 /// Which data.
 #[derive(Debug, Args)]
@@ -266,6 +274,42 @@ pub(crate) struct ReplayArguments {
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub(crate) seed: u64,
     /// Print JSON lines instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Threads; results do not depend on it. Default: as many as the machine has.
+    #[arg(long, value_name = "N", value_parser = threads)]
+    pub(crate) threads: Option<NonZeroUsize>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LinearizationArguments {
+    /// Model file written by `vaecert train`. Default: a small β-VAE of the embedded digits.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) model: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) data: DataArguments,
+    /// Part of the data.
+    #[arg(long, value_enum, default_value = "test")]
+    pub(crate) split: SplitArgument,
+    /// Index of the first input.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(crate) first: usize,
+    /// Number of inputs.
+    #[arg(long, default_value_t = 10, value_name = "N")]
+    pub(crate) inputs: usize,
+    /// Factors of σ, separated by commas.
+    #[arg(long, value_delimiter = ',', default_value = "1,0.5,0.25,0.125", value_name = "FACTORS", value_parser = number)]
+    pub(crate) scales: Vec<f64>,
+    /// First-order probabilities that choose r, separated by commas.
+    #[arg(long, value_delimiter = ',', default_value = "0.1,0.5,0.9", value_name = "P", value_parser = probability)]
+    pub(crate) probabilities: Vec<Probability>,
+    /// Draws per input.
+    #[arg(long, default_value_t = 20_000, value_name = "N")]
+    pub(crate) draws: usize,
+    /// Seed of the draws.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(crate) seed: u64,
+    /// Print one JSON line per input and one for the table instead of the table.
     #[arg(long)]
     pub(crate) json: bool,
     /// Threads; results do not depend on it. Default: as many as the machine has.

@@ -75,11 +75,13 @@ pub(crate) fn audit(arguments: AuditArguments) -> Result<ExitCode, Failure> {
         }
     });
     terminal.end();
-    let summary = Summary::of(&records?);
+    let records = records?;
+    let summary = Summary::of(&records);
     if arguments.json {
         let line = serde_json::json!({ "summary": summary });
         terminal.print(&format!("{line}\n"))?;
     } else {
+        terminal.print(&table::minimum_radii(&records))?;
         terminal.print(&table::summary(&summary))?;
         terminal
             .print(&format!("written to {}; check the perturbations with: vaecert replay {0}\n", path.display()))?;

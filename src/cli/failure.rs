@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use super::exit_code::ExitCode;
+use crate::audit::linearization::LinearizationError;
 use crate::audit::replay::ReplayError;
 use crate::audit::run::RunError;
 use crate::audit::PlanError;
@@ -46,7 +47,8 @@ impl From<DataError> for Failure {
         let code = match error {
             DataError::UnknownSource { .. }
             | DataError::MissingDirectory { .. }
-            | DataError::BadSpecification { .. } => ExitCode::Usage,
+            | DataError::BadSpecification { .. }
+            | DataError::OutOfRange { .. } => ExitCode::Usage,
             _ => ExitCode::Unreadable,
         };
         Self::new(code, error)
@@ -126,6 +128,19 @@ impl From<ReplayError> for Failure {
             ReplayError::OtherModel { .. } | ReplayError::OtherData { .. } => ExitCode::Usage,
             ReplayError::Tensor(_) => ExitCode::Bug,
             _ => ExitCode::Unreadable,
+        };
+        Self::new(code, error)
+    }
+}
+
+impl From<LinearizationError> for Failure {
+    fn from(error: LinearizationError) -> Self {
+        let code = match error {
+            LinearizationError::Scale(_) | LinearizationError::Nothing(_) | LinearizationError::Draws(_) => {
+                ExitCode::Usage
+            }
+            LinearizationError::NoDamage { .. } | LinearizationError::Bound { .. } => ExitCode::Undecided,
+            LinearizationError::Tensor(_) => ExitCode::Bug,
         };
         Self::new(code, error)
     }

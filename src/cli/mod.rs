@@ -4,6 +4,7 @@ mod args;
 mod audit;
 pub mod exit_code;
 mod failure;
+mod linearization;
 mod replay;
 pub mod table;
 mod terminal;
@@ -54,5 +55,6 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Audit(arguments) => audit::audit(*arguments),
         Command::Train(arguments) => train::train(*arguments),
         Command::Replay(arguments) => replay::replay(&arguments),
+        Command::Linearization(arguments) => linearization::linearization(&arguments),
     }
 }

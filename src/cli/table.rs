@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::audit::record::{InputRecord, Outcome};
 use crate::audit::run::RunIdentity;
-use crate::audit::summary::{Association, NamedSpread, QuantityKind, Spread, Summary};
+use crate::audit::summary::{Association, Linearization, NamedSpread, QuantityKind, Spread, Summary};
 use crate::margin::{Protocol, RadiusRule};
 use crate::quantity::{Estimate, LowerBound, UpperBound};
 
@@ -73,7 +73,7 @@ pub fn legend() -> &'static str {
      \x20          operator and whitened are sharper forms of the same argument; input units, L2\n\
      linear     radius of the ball in which the encoder's mean is affine, where these estimates drop nothing\n\
      margin ≤   norm of the smallest perturbation found that breaks robustness: R(x) is at most this; input units, L2\n\
-     ratio      margin over theorem1; minimum r in the summary is the smallest r with P(‖Δ(x,0)‖ ≤ r) > m (Algorithm 1)\n\n"
+     ratio      margin over theorem1\n\n"
 }
 
 /// Titles of the columns of [`row`].
@@ -125,13 +125,7 @@ pub fn row(record: &InputRecord, max_norm: f64) -> String {
 /// The ladder (t, o, w) and the refuted norm (A) on a logarithmic axis.
 fn axis(record: &InputRecord, max_norm: f64) -> String {
     let mut cells = vec!['·'; AXIS_WIDTH];
-    let position = |value: f64| {
-        let fraction = 1.0 + (value / max_norm).log10() / AXIS_DECADES;
-        // Clamped to the axis first; a NaN lands on its left end.
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        let cell = (fraction.clamp(0.0, 1.0) * (AXIS_WIDTH - 1) as f64).round() as usize;
-        cell
-    };
+    let position = |value: f64| cell(1.0 + (value / max_norm).log10() / AXIS_DECADES, AXIS_WIDTH);
     let ladder = record.first_order;
     if let (Some(ladder), Some(upper)) = (ladder, record.margin_upper) {
         let (from, to) = (position(ladder.whitened.get()), position(upper.get()));
@@ -148,6 +142,67 @@ fn axis(record: &InputRecord, max_norm: f64) -> String {
         cells[position(upper.get())] = 'A';
     }
     cells.into_iter().collect()
+}
+
+/// The cell of an axis of `width` characters at a share of its length; beyond it the nearest one.
+fn cell(share: f64, width: usize) -> usize {
+    // Clamped to the axis first; a NaN lands on its left end.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let cell = (share.clamp(0.0, 1.0) * (width - 1) as f64).round() as usize;
+    cell
+}
+
+/// Characters of the axis of [`minimum_radii`], which ends just right of the printed bound.
+const RADIUS_AXIS_WIDTH: usize = 36;
+/// Where that axis starts and ends, as shares of the printed bound: r* lies between 0.477 and 0.708 of it at m = 1/2.
+const RADIUS_AXIS: (f64, f64) = (0.4, 1.04);
+
+/// The smallest r that each input bears without a perturbation: sampled, and to first order (Proposition 1). Empty
+/// where no input has one.
+#[must_use]
+pub fn minimum_radii(records: &[InputRecord]) -> String {
+    let rows: String = records.iter().filter_map(minimum_radius_row).collect();
+    if rows.is_empty() {
+        return rows;
+    }
+    format!(
+        "\nsmallest r with P(‖Δ(x,0)‖ ≤ r) > m: from draws (Algorithm 1, with its interval) and to first order (Proposition 1)\n\n\
+         {:>5} {:>8} {:>8} {:>8}  {:>8} {:>8}  {:>7} {:>7}  {:>8} {:>8} {:>5}  [] interval  * r*  T √Tr Σ  P printed\n{rows}",
+        "input", "sampled", "≥", "≤", "r*", "smp./r*", "P 1st", "P smp.", "√Tr Σ", "printed", "rank"
+    )
+}
+
+fn minimum_radius_row(record: &InputRecord) -> Option<String> {
+    let (minimum, linearization, probability) = (record.minimum_radius?, record.linearization?, record.probability?);
+    let radii = linearization.radii;
+    let show = |value: Option<Estimate>| value.map_or_else(|| MISSING.to_owned(), |value| value.to_string());
+    let mut cells = vec!['·'; RADIUS_AXIS_WIDTH];
+    let position = |value: f64| {
+        let share = (value / radii.printed.get() - RADIUS_AXIS.0) / (RADIUS_AXIS.1 - RADIUS_AXIS.0);
+        cell(share, RADIUS_AXIS_WIDTH)
+    };
+    let (from, to) = (position(minimum.lower.get()), position(minimum.upper.get()));
+    cells[from..=to].fill('─');
+    (cells[from], cells[to]) = ('[', ']');
+    let marks = [('P', Some(radii.printed)), ('T', radii.sufficient), ('*', Some(radii.exact))];
+    for (mark, value) in marks.into_iter().filter_map(|(mark, value)| Some((mark, value?.get()))) {
+        cells[position(value)] = mark;
+    }
+    Some(format!(
+        "{:>5} {:>8} {:>8} {:>8}  {:>8} {:>8}  {:>7} {:>7}  {:>8} {:>8} {:>5.2}  {}\n",
+        record.input,
+        minimum.estimate,
+        minimum.lower,
+        minimum.upper,
+        radii.exact,
+        show(linearization.minimum_radius_ratio),
+        linearization.probability,
+        probability.estimate,
+        show(radii.sufficient),
+        radii.printed,
+        radii.effective_rank.get(),
+        cells.into_iter().collect::<String>(),
+    ))
 }
 
 /// The summary as a table with units.
@@ -169,6 +224,11 @@ pub fn summary(summary: &Summary) -> String {
     for association in &summary.associations {
         text += &association_line(association);
     }
+    let Linearization { inputs, within_interval } = summary.linearization;
+    let _ = writeln!(
+        text,
+        "first-order r* within the interval of the sampled minimum r: {within_interval} of {inputs} inputs"
+    );
     text += &dataset_line(summary);
     let best: Vec<String> = summary.best_attacks.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
     if !best.is_empty() {

@@ -59,6 +59,37 @@ pub fn top_right_singular_vector(matrix: &DMatrix<f64>) -> Result<DVector<f64>, 
 /// [`LinalgError::NotSymmetric`] and [`LinalgError::NotPositive`] where asymmetry or a negative eigenvalue
 /// exceeds 1e-9 of the largest; [`LinalgError::NonFinite`], [`LinalgError::NotConverged`].
 pub fn symmetric_square_root(matrix: &DMatrix<f64>) -> Result<DMatrix<f64>, LinalgError> {
+    let Some(Positive { eigen, root_of_scale }) = decompose_positive(matrix)? else { return Ok(matrix.clone()) };
+    let roots = eigen.eigenvalues.map(|eigenvalue| eigenvalue.max(0.0).sqrt());
+    let root = &eigen.eigenvectors * DMatrix::from_diagonal(&roots) * eigen.eigenvectors.transpose();
+    Ok((&root + root.transpose()) * (0.5 * root_of_scale))
+}
+
+/// The eigenvalues of a symmetric positive semidefinite M, `[n, n]`, largest first. The mean of M and its transpose is
+/// used. Each is within about n·1e-15·‖M‖₂, either sign; those below n·2.2e-16 of the largest are rounding and count
+/// as 0.
+///
+/// # Errors
+/// As for [`symmetric_square_root`].
+pub fn positive_eigenvalues(matrix: &DMatrix<f64>) -> Result<Vec<f64>, LinalgError> {
+    let Some(Positive { eigen, root_of_scale }) = decompose_positive(matrix)? else {
+        return Ok(vec![0.0; matrix.nrows()]);
+    };
+    let smallest = eigen.eigenvalues.max() * f64::EPSILON * matrix.nrows() as f64;
+    let mut eigenvalues: Vec<f64> = eigen.eigenvalues.iter().copied().collect();
+    eigenvalues.sort_by(|a, b| b.total_cmp(a));
+    let original = |value: f64| if value < smallest { 0.0 } else { value * root_of_scale * root_of_scale };
+    Ok(eigenvalues.into_iter().map(original).collect())
+}
+
+/// A positive semidefinite matrix is eigen·scale, scale the square of `root_of_scale`.
+struct Positive {
+    eigen: SymmetricEigen<f64, nalgebra::Dyn>,
+    root_of_scale: f64,
+}
+
+/// None for a matrix of zeros.
+fn decompose_positive(matrix: &DMatrix<f64>) -> Result<Option<Positive>, LinalgError> {
     let (rows, columns) = matrix.shape();
     check_finite(rows, matrix.as_slice())?;
     if rows != columns {
@@ -67,7 +98,7 @@ pub fn symmetric_square_root(matrix: &DMatrix<f64>) -> Result<DMatrix<f64>, Lina
     // An even power of two has an exact root.
     let root_of_scale = power_of_two_below(&[power_of_two_below(matrix.as_slice()).sqrt()]);
     if root_of_scale <= 0.0 {
-        return Ok(matrix.clone());
+        return Ok(None);
     }
     let scaled = matrix / root_of_scale / root_of_scale;
     let asymmetry = (&scaled - scaled.transpose()).amax();
@@ -81,9 +112,7 @@ pub fn symmetric_square_root(matrix: &DMatrix<f64>) -> Result<DMatrix<f64>, Lina
         let original = |eigenvalue: f64| eigenvalue * root_of_scale * root_of_scale;
         return Err(LinalgError::NotPositive { eigenvalue: original(smallest), largest: original(largest) });
     }
-    let roots = eigen.eigenvalues.map(|eigenvalue| eigenvalue.max(0.0).sqrt());
-    let root = &eigen.eigenvectors * DMatrix::from_diagonal(&roots) * eigen.eigenvectors.transpose();
-    Ok((&root + root.transpose()) * (0.5 * root_of_scale))
+    Ok(Some(Positive { eigen, root_of_scale }))
 }
 
 fn gram_is_of_rows(matrix: &DMatrix<f64>) -> bool {
@@ -129,6 +158,19 @@ mod tests {
         assert!(close(frobenius_norm(&matrix).unwrap(), 2.0, 1e-15));
         let direction = top_right_singular_vector(&matrix).unwrap();
         assert!(close(direction[0], 0.5f64.sqrt(), 1e-15) && close(direction[1], 0.5f64.sqrt(), 1e-15));
+    }
+
+    #[test]
+    fn positive_eigenvalues_come_largest_first_and_rounding_counts_as_zero() {
+        // Rank one: wwᵀ has the eigenvalue ‖w‖² = 14 and zeros.
+        let w = DVector::from_vec(vec![1.0, 2.0, 3.0]);
+        let eigenvalues = positive_eigenvalues(&(&w * w.transpose() * 1e200)).unwrap();
+        assert!(close(eigenvalues[0], 14e200, 1e-14));
+        assert_eq!(eigenvalues[1..], [0.0, 0.0]);
+        assert_eq!(positive_eigenvalues(&DMatrix::zeros(2, 2)).unwrap(), [0.0, 0.0]);
+        let indefinite = DMatrix::from_row_slice(2, 2, &[0.0, 1.0, 1.0, 0.0]);
+        assert!(matches!(positive_eigenvalues(&indefinite), Err(LinalgError::NotPositive { .. })));
+        assert!(matches!(positive_eigenvalues(&DMatrix::zeros(2, 3)), Err(LinalgError::NotSymmetric { .. })));
     }
 
     #[test]

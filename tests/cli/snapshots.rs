@@ -1,9 +1,9 @@
 //! The formats that other programs and eyes rely on, on made-up figures: they show layout, not mathematics.
 
 use vaecert::attack::{AscentNotes, AttackKind};
-use vaecert::audit::record::{AttackRecord, EncoderRecord, ProbabilityRecord};
+use vaecert::audit::record::{AttackRecord, EncoderRecord, LinearizationRecord, ProbabilityRecord};
 use vaecert::audit::{InputRecord, Outcome, Summary};
-use vaecert::bounds::FirstOrderLadder;
+use vaecert::bounds::{FirstOrderLadder, Proposition1};
 use vaecert::cli::table;
 use vaecert::margin::{DrawCounts, MinimumRadius};
 use vaecert::quantity::{Estimate, LowerBound, Radius, UpperBound};
@@ -38,6 +38,20 @@ fn bracketed(input: usize, scale: f64) -> InputRecord {
             estimate: estimate(0.75),
             lower: LowerBound::new(0.7).unwrap(),
             upper: upper(0.8),
+        }),
+        linearization: Some(LinearizationRecord {
+            radii: Proposition1 {
+                trace: estimate(0.64),
+                effective_rank: estimate(2.5),
+                printed: estimate(1.131_370_8),
+                sufficient: Some(estimate(0.8)),
+                envelope_lower: Some(estimate(0.54)),
+                envelope_upper: Some(estimate(0.75)),
+                exact: estimate(0.625),
+            },
+            probability: estimate(0.9375),
+            minimum_radius_ratio: Some(estimate(1.2)),
+            within_interval: false,
         }),
         encoder: Some(EncoderRecord {
             smallest_std: estimate(0.25),
@@ -88,6 +102,12 @@ fn records() -> Vec<InputRecord> {
 fn the_table_of_inputs() {
     let rows: String = records().iter().map(|record| table::row(record, 10.0)).collect();
     insta::assert_snapshot!(format!("{}{rows}", table::row_titles(10.0)));
+}
+
+#[test]
+fn the_table_of_minimum_radii() {
+    insta::assert_snapshot!(table::minimum_radii(&records()));
+    assert_eq!(table::minimum_radii(&[InputRecord::empty(0)]), "");
 }
 
 #[test]

@@ -1,0 +1,128 @@
+//! `vaecert linearization`: Proposition 1's Gamma sum against draws of the decoder, as σ shrinks.
+
+use std::fmt::Write;
+
+use candle_core::{DType, Device};
+
+use super::args::{LinearizationArguments, SplitArgument};
+use super::exit_code::ExitCode;
+use super::failure::Failure;
+use super::terminal::Terminal;
+use crate::audit::linearization::{LinearizationPlan, LinearizationRow};
+use crate::data::{DataSource, Split};
+use crate::model::{embedded, Model};
+use crate::progress::Progress;
+use crate::seed::Seed;
+use crate::threads::Workers;
+
+/// Compares and prints a table over the factors of σ.
+pub(crate) fn linearization(arguments: &LinearizationArguments) -> Result<ExitCode, Failure> {
+    let plan = LinearizationPlan {
+        scales: arguments.scales.clone(),
+        probabilities: arguments.probabilities.clone(),
+        draws: arguments.draws,
+        seed: Seed(arguments.seed),
+    };
+    plan.check()?;
+    let (model, name) = match &arguments.model {
+        Some(path) => (Model::load(path)?, path.display().to_string()),
+        None => (embedded::digits()?, "embedded digits β-VAE".to_owned()),
+    };
+    let source = DataSource::parse(&arguments.data.data, arguments.data.data_dir.as_deref())?;
+    let split = match arguments.split {
+        SplitArgument::Train => Split::Train,
+        SplitArgument::Test => Split::Test,
+    };
+    let dataset = source.load(split, Seed(arguments.data.data_seed))?;
+    let chosen = dataset.take(arguments.first..arguments.first.saturating_add(arguments.inputs))?;
+    let vae = model.vae.converted(DType::F64, &Device::Cpu)?;
+    if chosen.item_shape() != vae.architecture().input_shape {
+        let message = format!(
+            "the model takes inputs of shape {:?}, but {} has {:?}; choose data that fit it",
+            vae.architecture().input_shape,
+            chosen.name(),
+            chosen.item_shape()
+        );
+        return Err(Failure::new(ExitCode::Usage, message));
+    }
+
+    let workers = Workers::new(arguments.threads)?;
+    let mut terminal = Terminal::new();
+    terminal.begin("inputs", chosen.len(), 0);
+    let places: Vec<usize> = (0..chosen.len()).collect();
+    let mut compared = Vec::with_capacity(places.len());
+    let outcome = workers.stream(
+        &places,
+        |&place| plan.compare(&vae, chosen.row(place).unwrap_or_default(), arguments.first + place),
+        |input| {
+            let input = input?;
+            terminal.step("");
+            if arguments.json {
+                terminal.print(&(serde_json::to_string(&input).map_err(std::io::Error::from)? + "\n"))?;
+            }
+            compared.push(input);
+            Ok::<(), Failure>(())
+        },
+    );
+    terminal.end();
+    outcome?;
+    let rows = plan.rows(&compared);
+    if arguments.json {
+        let rates: Vec<_> = plan.probabilities.iter().map(|&p| (p, LinearizationPlan::rate(&rows, p))).collect();
+        terminal.print(&format!("{}\n", serde_json::json!({ "rows": rows, "rates": rates })))?;
+    } else {
+        let heading = format!(
+            "model   {name}\ndata    {} {split}, inputs {} to {}",
+            chosen.name(),
+            arguments.first,
+            arguments.first + chosen.len() - 1
+        );
+        terminal.print(&format!("{heading}\n{}", table(&plan, &rows)))?;
+    }
+    Ok(ExitCode::Met)
+}
+
+/// The table over probabilities and factors of σ, with the rate at which the difference vanishes.
+fn table(plan: &LinearizationPlan, rows: &[LinearizationRow]) -> String {
+    let mut text = format!(
+        "draws   {} per input, the same for the decoder, its tangent and every factor of σ; seed {}\n\n\
+         {:>9} {:>9} {:>11} {:>11} {:>12} {:>10} {:>10}\n{:>9} {:>9} {:>11} {:>11} {:>12} {:>10} {:>10}\n",
+        plan.draws,
+        plan.seed.0,
+        "P 1st",
+        "factor",
+        "P tangent",
+        "P decoder",
+        "decoder −",
+        "standard",
+        "rms over",
+        "Gamma sum",
+        "of σ",
+        "sampled",
+        "sampled",
+        "tangent",
+        "error",
+        "inputs",
+    );
+    for &probability in &plan.probabilities {
+        for row in rows.iter().filter(|row| row.first_order == probability) {
+            let _ = writeln!(
+                text,
+                "{:>9} {:>9} {:>11.5} {:>11.5} {:>+12.5} {:>10.5} {:>10.5}",
+                row.first_order,
+                row.scale,
+                row.tangent_share,
+                row.decoder_share,
+                row.mean_difference,
+                row.standard_error,
+                row.rms_difference,
+            );
+        }
+        let rate = LinearizationPlan::rate(rows, probability);
+        let _ = match rate {
+            Some(rate) => writeln!(text, "{:>9} the difference shrinks like σ^{rate:.2}\n", ""),
+            None => writeln!(text, "{:>9} too few factors of σ show a difference for a rate\n", ""),
+        };
+    }
+    text
+}
