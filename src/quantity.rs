@@ -172,6 +172,13 @@ macro_rules! magnitude {
             }
         }
 
+        impl fmt::LowerExp for $name {
+            /// Scientific notation with the precision asked for, or two decimals.
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write_padded(f, &scientific(self.0, f.precision().unwrap_or(DEFAULT_SCIENTIFIC_DECIMALS), $rounding))
+            }
+        }
+
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 extended::serialize(&self.0, serializer)
@@ -244,6 +251,8 @@ impl UpperBound {
 
 /// Significant digits printed where the caller asks for no precision.
 const DEFAULT_SIGNIFICANT_DIGITS: i32 = 4;
+/// Decimals printed in scientific notation where the caller asks for no precision.
+const DEFAULT_SCIENTIFIC_DECIMALS: usize = 2;
 /// No finite `f64` has more decimals than this, so formatting with as many is exact.
 const EXACT_DECIMALS: usize = 1074;
 
@@ -258,7 +267,7 @@ fn decimal(value: f64, precision: Option<usize>, rounding: Rounding) -> String {
         return "inf".to_owned();
     }
     if precision.is_none() && value > 0.0 && !(SMALLEST_PLAIN..LARGEST_PLAIN).contains(&value) {
-        return scientific(value, rounding);
+        return scientific(value, DEFAULT_SCIENTIFIC_DECIMALS, rounding);
     }
     let decimals = precision.unwrap_or_else(|| decimals_for_significant_digits(value));
     if rounding == Rounding::Nearest {
@@ -267,17 +276,20 @@ fn decimal(value: f64, precision: Option<usize>, rounding: Rounding) -> String {
     rounded(&format!("{value:.EXACT_DECIMALS$}"), decimals, rounding)
 }
 
-/// `value` (above 0) as d.dde-n, rounded as asked.
-fn scientific(value: f64, rounding: Rounding) -> String {
+/// `value` (not negative) as d.dde-n with this many decimals, rounded as asked.
+fn scientific(value: f64, decimals: usize, rounding: Rounding) -> String {
+    if value.is_infinite() {
+        return "inf".to_owned();
+    }
     if rounding == Rounding::Nearest {
-        return format!("{value:.2e}");
+        return format!("{value:.decimals$e}");
     }
     let exact = format!("{value:.EXACT_DECIMALS$e}");
     let (mantissa, exponent) = exact.split_once('e').unwrap_or((&exact, "0"));
-    match rounded(mantissa, 2, rounding) {
+    match rounded(mantissa, decimals, rounding) {
         // 9.99… rounded up is 10.00, which is 1.00 with the next exponent.
         carried if carried.starts_with("10") => {
-            format!("1.00e{}", exponent.parse::<i32>().map_or(0, |exponent| exponent + 1))
+            format!("{:.decimals$}e{}", 1.0, exponent.parse::<i32>().map_or(0, |exponent| exponent + 1))
         }
         mantissa => format!("{mantissa}e{exponent}"),
     }
@@ -372,6 +384,17 @@ mod tests {
         assert_eq!(UpperBound::new(f64::from_bits(1)).unwrap().to_string(), "4.95e-324");
         assert_eq!(UpperBound::ZERO.to_string(), "0.0");
         assert_eq!(UpperBound::new(1.231e300).unwrap().to_string(), "1.24e300");
+    }
+
+    #[test]
+    fn scientific_notation_rounds_the_safe_way_at_any_precision() {
+        assert_eq!(format!("{:.1e}", UpperBound::new(1.21e-15).unwrap()), "1.3e-15");
+        assert_eq!(format!("{:.1e}", UpperBound::new(9.91e-10).unwrap()), "1.0e-9");
+        assert_eq!(format!("{:.0e}", UpperBound::new(9.1).unwrap()), "1e1");
+        assert_eq!(format!("{:.1e}", LowerBound::new(1.29).unwrap()), "1.2e0");
+        assert_eq!(format!("{:>9.1e}", UpperBound::new(0.5).unwrap()), "   5.0e-1");
+        assert_eq!(format!("{:e}", Estimate::new(f64::INFINITY).unwrap()), "inf");
+        assert_eq!(format!("{:.1e}", UpperBound::ZERO), "0.0e0");
     }
 
     #[test]

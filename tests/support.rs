@@ -1,7 +1,8 @@
 //! What several tests need: the program, and folders to work in.
 
+use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 
 use proptest::prelude::ProptestConfig;
 use proptest::test_runner::RngSeed;
@@ -18,15 +19,32 @@ pub(crate) struct Answer {
     pub(crate) stderr: String,
 }
 
+impl From<Output> for Answer {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
 /// Runs the program in `folder`.
 pub(crate) fn vaecert(folder: &Path, arguments: &[&str]) -> Answer {
-    let output: Output =
-        Command::new(env!("CARGO_BIN_EXE_vaecert")).current_dir(folder).args(arguments).output().unwrap();
-    Answer {
-        code: output.status.code().unwrap(),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
+    Command::new(env!("CARGO_BIN_EXE_vaecert")).current_dir(folder).args(arguments).output().unwrap().into()
+}
+
+/// The program with pipes for stdin and stdout.
+pub(crate) fn piped(arguments: &[&str]) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vaecert"));
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Runs the program with `input` on stdin. It must be short enough for a pipe, and so must the answer.
+pub(crate) fn vaecert_reading(arguments: &[&str], input: &[u8]) -> Answer {
+    let mut program = piped(arguments);
+    program.stdin.take().unwrap().write_all(input).unwrap();
+    program.wait_with_output().unwrap().into()
 }
 
 /// An audit small enough for a test: few inputs, few draws, one cheap attack.

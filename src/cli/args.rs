@@ -35,6 +35,14 @@ pub(crate) enum Command {
     /// Compare the decoder with its tangent: Proposition 1's first-order P(‖Δ‖ ≤ r) against draws, as σ shrinks.
     #[command(after_long_help = LINEARIZATION_EXAMPLES, allow_negative_numbers = true)]
     Linearization(LinearizationArguments),
+    /// The distribution of a sum of Gamma variables, by itself: probabilities, densities and quantiles with error bounds.
+    ///
+    /// The sum is a quadratic form in normal variables, Q = Σλ(U + b)² + σZ with U and Z independent standard normal.
+    /// Every value comes with a bound on its error, for the numbers as doubles. Without --eigenvalues, questions are
+    /// read from stdin, one JSON object per line, and answered line by line as JSON. Exit status 0 if every question is
+    /// answered, 3 if an answer was not reached, 5 if a line of stdin makes no sense.
+    #[command(after_long_help = GAMMA_SUM_EXAMPLES)]
+    GammaSum(Box<GammaSumArguments>),
 }
 
 const AUDIT_EXAMPLES: &str = "Examples:
@@ -56,6 +64,22 @@ const LINEARIZATION_EXAMPLES: &str = "Examples:
   vaecert linearization
   vaecert linearization --model mnist.safetensors --data mnist --data-dir data/mnist --inputs 10
   vaecert linearization --scales 1,0.1,0.01 --probabilities 0.5 --draws 100000 --json";
+
+const GAMMA_SUM_EXAMPLES: &str = "Examples:
+  vaecert gamma-sum --eigenvalues 1,0.5,0.1 --at 2.3
+  vaecert gamma-sum --eigenvalues 1,-0.5 --at -1.5,0,4 --cross-check
+  vaecert gamma-sum --eigenvalues 7,3 --multiplicities 6,2 --noncentrality 6,2 --at 20 --moments
+  vaecert gamma-sum --eigenvalues 1,0.5 --quantile 0.5,0.95 --survival-quantile 1e-6 --json
+  vaecert gamma-sum < questions.jsonl > answers.jsonl
+
+Lines of stdin:
+  {\"lambdas\": [1, 0.5, 0.1], \"q\": 2.3}
+  {\"id\": 7, \"lambdas\": [1, 0.5], \"b\": [0, 2], \"sigma\": 0.1, \"q\": [1, 2], \"p\": 0.5, \"p_upper\": 1e-6}
+b are the shifts; p asks for a quantile, p_upper for one of the upper tail. One answer per q, then
+per p, then per p_upper. A line that makes no sense is answered with its number and an error.
+
+For users of CompQuadForm in R: lambda is --eigenvalues, h is --multiplicities, delta is
+--noncentrality, sigma is --sigma, and Qq is P(Q > q).";
 
 /// Which data.
 #[derive(Debug, Args)]
@@ -317,6 +341,99 @@ pub(crate) struct LinearizationArguments {
     pub(crate) threads: Option<NonZeroUsize>,
 }
 
+/// Numbers separated by commas.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct List<T>(pub(crate) Vec<T>);
+
+#[derive(Debug, Args)]
+pub(crate) struct GammaSumArguments {
+    /// Eigenvalues λ, of either sign. Without them questions are read from stdin.
+    #[arg(long, value_name = "λ,…", value_parser = numbers, allow_hyphen_values = true, help_heading = "Form")]
+    pub(crate) eigenvalues: Option<List<f64>>,
+    /// Shifts b, one per eigenvalue, of either sign. Default: 0.
+    #[arg(
+        long,
+        value_name = "B,…",
+        value_parser = numbers,
+        allow_hyphen_values = true,
+        requires = "eigenvalues",
+        conflicts_with = "noncentrality",
+        help_heading = "Form"
+    )]
+    pub(crate) shifts: Option<List<f64>>,
+    /// Noncentrality parameters b², one per eigenvalue, 0 or more. Their square roots are rounded, and error bounds
+    /// hold for the rounded ones; --shifts is exact.
+    #[arg(
+        long,
+        value_name = "B²,…",
+        value_parser = numbers_from_zero,
+        allow_hyphen_values = true,
+        requires = "eigenvalues",
+        help_heading = "Form"
+    )]
+    pub(crate) noncentrality: Option<List<f64>>,
+    /// How often each eigenvalue occurs. Its shift or noncentrality is then that of all of them together. Default: 1.
+    #[arg(
+        long,
+        value_name = "H,…",
+        value_parser = multiplicities,
+        allow_hyphen_values = true,
+        requires = "eigenvalues",
+        help_heading = "Form"
+    )]
+    pub(crate) multiplicities: Option<List<usize>>,
+    /// Standard deviation σ of the normal term. Default: 0.
+    #[arg(
+        long,
+        value_name = "σ",
+        value_parser = number_from_zero,
+        allow_hyphen_values = true,
+        requires = "eigenvalues",
+        help_heading = "Form"
+    )]
+    pub(crate) sigma: Option<f64>,
+
+    /// P(Q ≤ q), P(Q > q) and the density at these q.
+    #[arg(
+        long,
+        value_name = "Q,…",
+        value_parser = numbers,
+        allow_hyphen_values = true,
+        requires = "eigenvalues",
+        help_heading = "Questions"
+    )]
+    pub(crate) at: Vec<List<f64>>,
+    /// The q with P(Q ≤ q) = p.
+    #[arg(
+        long,
+        value_name = "P,…",
+        value_parser = probabilities,
+        allow_hyphen_values = true,
+        requires = "eigenvalues",
+        help_heading = "Questions"
+    )]
+    pub(crate) quantile: Vec<List<Probability>>,
+    /// The q with P(Q > q) = p, for upper tails too small to be written as one minus something.
+    #[arg(
+        long,
+        value_name = "P,…",
+        value_parser = probabilities,
+        allow_hyphen_values = true,
+        requires = "eigenvalues",
+        help_heading = "Questions"
+    )]
+    pub(crate) survival_quantile: Vec<List<Probability>>,
+    /// Mean, variance, third and fourth cumulant.
+    #[arg(long, requires = "eigenvalues", help_heading = "Questions")]
+    pub(crate) moments: bool,
+    /// Compute the probabilities at every q by a second, independent algorithm too.
+    #[arg(long)]
+    pub(crate) cross_check: bool,
+    /// Print one JSON line per answer instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 fn number(text: &str) -> Result<f64, String> {
     text.trim().parse().map_err(|_| format!("expected a number, found {text:?}"))
 }
@@ -335,6 +452,46 @@ fn radius(text: &str) -> Result<Radius, String> {
 
 fn probability(text: &str) -> Result<Probability, String> {
     Probability::new(number(text)?).map_err(|error| error.to_string())
+}
+
+/// A list whose errors name the entry.
+fn list<T>(text: &str, entry: impl Fn(&str) -> Result<T, String>) -> Result<List<T>, String> {
+    let entries: Vec<&str> = text.split(',').map(str::trim).collect();
+    let named = |(index, text): (usize, &&str)| {
+        entry(text).map_err(|reason| format!("entry {} of {}: {reason}", index + 1, entries.len()))
+    };
+    entries.iter().enumerate().map(named).collect::<Result<_, _>>().map(List)
+}
+
+fn finite_number(text: &str) -> Result<f64, String> {
+    let found = text.trim().parse().ok().filter(|number: &f64| number.is_finite());
+    found.ok_or_else(|| format!("expected a finite number, found {text:?}"))
+}
+
+fn number_from_zero(text: &str) -> Result<f64, String> {
+    let found = finite_number(text).ok().filter(|number| *number >= 0.0);
+    found.ok_or_else(|| format!("expected a finite number, 0 or more, found {text:?}"))
+}
+
+fn multiplicity(text: &str) -> Result<usize, String> {
+    let found = text.parse().ok().filter(|multiplicity: &usize| *multiplicity >= 1);
+    found.ok_or_else(|| format!("expected a whole number, 1 or more, found {text:?}"))
+}
+
+fn numbers(text: &str) -> Result<List<f64>, String> {
+    list(text, finite_number)
+}
+
+fn numbers_from_zero(text: &str) -> Result<List<f64>, String> {
+    list(text, number_from_zero)
+}
+
+fn multiplicities(text: &str) -> Result<List<usize>, String> {
+    list(text, multiplicity)
+}
+
+fn probabilities(text: &str) -> Result<List<Probability>, String> {
+    list(text, probability)
 }
 
 fn pixel_box(text: &str) -> Result<PixelBox, String> {
@@ -363,6 +520,16 @@ mod tests {
             assert!(probability(text).unwrap_err().contains("strictly between 0 and 1"), "{text}");
         }
         assert!(pixel_box("0").unwrap_err().contains("LOW,HIGH"));
+        assert_eq!(numbers("-1, 2e3"), Ok(List(vec![-1.0, 2000.0])));
+        for (text, reason) in
+            [("1,x", "entry 2 of 2"), ("1,,2", "found \"\""), ("1e400", "a finite number"), ("nan", "NaN")]
+        {
+            assert!(numbers(text).unwrap_err().to_lowercase().contains(&reason.to_lowercase()), "{text}");
+        }
+        assert!(numbers_from_zero("0,-1").unwrap_err().contains("entry 2 of 2: expected a finite number, 0 or more"));
+        assert!(multiplicities("2,1.5").unwrap_err().contains("entry 2 of 2: expected a whole number, 1 or more"));
+        assert!(multiplicities("0").is_err());
+        assert!(probabilities("0.5,1").unwrap_err().contains("entry 2 of 2: a probability must lie strictly"));
         assert_eq!(pixel_box("-1, 1"), Ok(PixelBox { low: -1.0, high: 1.0 }));
     }
 }

@@ -3,7 +3,8 @@
 /// The exit statuses. The README's table lists the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExitCode {
-    /// What was asked for is met: every input bracketed, every replayed perturbation confirmed, the model trained.
+    /// What was asked for is met: every input bracketed, every replayed perturbation confirmed, the model trained,
+    /// every question answered.
     Met,
     /// Not met: an alarm, a perturbation that does not refute, a training run that broke down.
     NotMet,
@@ -11,7 +12,7 @@ pub enum ExitCode {
     Usage,
     /// Something could not be decided either way.
     Undecided,
-    /// A file cannot be read, understood or written.
+    /// A file or a line of input cannot be read or understood, or a file cannot be written.
     Unreadable,
     /// A bug in this program.
     Bug,
@@ -38,11 +39,11 @@ impl ExitCode {
     #[must_use]
     pub fn meaning(self) -> &'static str {
         match self {
-            Self::Met => "met: every input bracketed, every perturbation confirmed, or the model trained",
+            Self::Met => "met: every input bracketed, every perturbation confirmed, the model trained, or every question answered",
             Self::NotMet => "not met: an alarm, a perturbation that does not refute, or training that broke down",
             Self::Usage => "usage: arguments that make no sense or do not fit each other",
-            Self::Undecided => "undecided: at least one input could not be decided, and there is no alarm",
-            Self::Unreadable => "a file that cannot be read, understood or written",
+            Self::Undecided => "undecided: at least one input or question could not be decided, and there is no alarm",
+            Self::Unreadable => "a file or a line of input that cannot be read, understood or written",
             Self::Bug => "a bug in vaecert",
         }
     }

@@ -4,6 +4,7 @@ mod args;
 mod audit;
 pub mod exit_code;
 mod failure;
+pub mod gamma_sum;
 mod linearization;
 mod replay;
 pub mod table;
@@ -56,5 +57,6 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Train(arguments) => train::train(*arguments),
         Command::Replay(arguments) => replay::replay(&arguments),
         Command::Linearization(arguments) => linearization::linearization(&arguments),
+        Command::GammaSum(arguments) => gamma_sum::gamma_sum(&arguments),
     }
 }

@@ -5,6 +5,7 @@ use vaecert::model::Model;
 
 use crate::support::{files_below, quick, vaecert};
 
+mod gamma_sum;
 mod snapshots;
 
 #[test]
@@ -125,7 +126,7 @@ fn a_loss_that_blows_up_names_the_last_good_checkpoint() {
 #[test]
 fn every_command_explains_itself_with_examples() {
     let folder = tempfile::tempdir().unwrap();
-    for command in ["audit", "train", "replay"] {
+    for command in ["audit", "train", "replay", "gamma-sum"] {
         let answer = vaecert(folder.path(), &[command, "--help"]);
         assert_eq!(answer.code, 0);
         assert!(answer.stdout.contains("Examples:"), "{command}");

@@ -4,9 +4,12 @@ use vaecert::attack::{AscentNotes, AttackKind};
 use vaecert::audit::record::{AttackRecord, EncoderRecord, LinearizationRecord, ProbabilityRecord};
 use vaecert::audit::{InputRecord, Outcome, Summary};
 use vaecert::bounds::{FirstOrderLadder, Proposition1};
+use vaecert::cli::gamma_sum::answer::{Answer, Question};
+use vaecert::cli::gamma_sum::text;
 use vaecert::cli::table;
 use vaecert::margin::{DrawCounts, MinimumRadius};
-use vaecert::quantity::{Estimate, LowerBound, Radius, UpperBound};
+use vaecert::quantity::{Estimate, LowerBound, Probability, Radius, UpperBound};
+use vaecert::stats::quadratic_form::{Algorithm, Enclosure, Evaluation, QuadraticFormError, Tails};
 
 fn estimate(value: f64) -> Estimate {
     Estimate::new(value).unwrap()
@@ -124,4 +127,53 @@ fn a_record_as_json() {
 #[test]
 fn a_summary_as_json() {
     insta::assert_snapshot!(serde_json::to_string_pretty(&Summary::of(&records())).unwrap());
+}
+
+/// Made-up answers about a form.
+fn answers() -> Vec<Answer> {
+    let enclosure = |value, error| Enclosure { value, error };
+    let tails = |error, algorithm, nodes| Tails {
+        cdf: enclosure(0.762_345_678_901_234_5, error),
+        survival: enclosure(0.237_654_321_098_765_5, error),
+        algorithm,
+        nodes,
+    };
+    let evaluation =
+        |value, error| Evaluation { enclosure: enclosure(value, error), algorithm: Algorithm::Hyperbola, nodes: 44 };
+    let out_of_reach = QuadraticFormError::NotConverged { relative_error: 0.025, nodes: 4000 };
+    let point = |q, density, cross_check| Answer::Point {
+        q,
+        tails: Ok(tails(1.21e-15, Algorithm::Hyperbola, 52)),
+        density,
+        cross_check,
+    };
+    let probability = Probability::new(1e-12).unwrap();
+    vec![
+        Answer::Moments([
+            Ok(enclosure(3.0, 0.0)),
+            Ok(enclosure(6.25, 9.91e-15)),
+            Ok(enclosure(-1e300, 1e285)),
+            Err(out_of_reach.clone()),
+        ]),
+        point(2.5, Ok(evaluation(1e-7, 3e-22)), Some(Ok(tails(2e-10, Algorithm::Ruben, 120)))),
+        point(0.0, Err(QuadraticFormError::UnboundedDensity(0.0)), Some(Err(out_of_reach.clone()))),
+        Answer::Quantile { probability: Probability::HALF, quantile: Ok(evaluation(-0.125, 1e-13)) },
+        Answer::SurvivalQuantile { probability, quantile: Err(out_of_reach) },
+    ]
+}
+
+#[test]
+fn the_table_of_a_gamma_sum() {
+    let asked = [Question::Point(2.5), Question::SurvivalQuantile(Probability::new(1e-12).unwrap())];
+    let width = text::label_width(&asked, true);
+    let rows: String = answers().iter().map(|answer| text::rows(answer, width)).collect();
+    let headings = [text::heading(&[1.0, -0.5], &[0.0, 2.0], 0.25), text::heading(&[0.5], &[0.0], 0.0)];
+    insta::assert_snapshot!(format!("{}{}{rows}", headings.concat(), text::titles(width)));
+}
+
+#[test]
+fn a_gamma_sum_as_json() {
+    let id = serde_json::json!({ "row": 7 });
+    let lines: String = answers().iter().map(|answer| answer.json(Some(&id)).unwrap()).collect();
+    insta::assert_snapshot!(lines);
 }

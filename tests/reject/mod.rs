@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+mod gamma_sum;
+
 use crate::support::{npy, quick, vaecert, Answer};
 
 fn refused(folder: &Path, arguments: &[&str], code: i32, fragments: &[&str]) {

@@ -18,10 +18,10 @@ pub enum QuadraticFormError {
         value: f64,
     },
     /// Every eigenvalue is 0 and there is no normal term, so Q is constant.
-    #[error("all {0} eigenvalues are 0 and there is no normal term: the form is constant")]
+    #[error("every eigenvalue is 0 ({0} given) and there is no normal term: the form is constant")]
     AllZero(usize),
     /// There are not as many shifts as eigenvalues.
-    #[error("{shifts} shifts for {eigenvalues} eigenvalues; each eigenvalue needs one")]
+    #[error("the shifts number {shifts}, the eigenvalues {eigenvalues}; each eigenvalue needs one shift")]
     LengthMismatch {
         /// Eigenvalues given.
         eigenvalues: usize,
@@ -31,6 +31,14 @@ pub enum QuadraticFormError {
     /// σ is negative, NaN or infinite.
     #[error("the normal term's standard deviation is {0}; it must be a finite number, 0 or more")]
     Sigma(f64),
+    /// A shift's square is beyond what can be summed.
+    #[error("shift {index} is {value:e}; its size must be at most {LARGEST_SHIFT:e}")]
+    Shift {
+        /// Its place, from 0.
+        index: usize,
+        /// The shift.
+        value: f64,
+    },
     /// Coefficients differ too much in size.
     #[error("eigenvalues and the normal term's standard deviation differ by more than a factor of 1e140")]
     Spread,
@@ -41,13 +49,24 @@ pub enum QuadraticFormError {
     #[error("the density is unbounded at {0}")]
     UnboundedDensity(f64),
     /// No value with a useful bound was reached.
-    #[error("not converged: a relative error of {relative_error:.1e} was reached with {nodes} nodes")]
+    #[error("not converged: {}", reached(*relative_error, *nodes))]
     NotConverged {
         /// The bound on the relative error that was reached; infinite where there is none.
         relative_error: f64,
         /// Nodes, or terms of a series, that were spent.
         nodes: usize,
     },
+}
+
+/// The largest |b|.
+pub(super) const LARGEST_SHIFT: f64 = 1e70;
+
+fn reached(relative_error: f64, nodes: usize) -> String {
+    if relative_error.is_finite() {
+        format!("a relative error of {relative_error:.1e} was reached with {nodes} nodes")
+    } else {
+        "no bound on the error was reached".to_owned()
+    }
 }
 
 impl QuadraticFormError {

@@ -25,6 +25,7 @@ pub use error::QuadraticFormError;
 
 use crate::quantity::Probability;
 use contour::{Trapezoid, ROUNDING};
+use error::LARGEST_SHIFT;
 use form::Form;
 use scaled::{exponent, ldexp, Scaled};
 use tilt::{Side, Tilt};
@@ -140,7 +141,7 @@ impl QuadraticForm {
     ///
     /// # Errors
     /// As for [`central`](Self::central), and [`LengthMismatch`](QuadraticFormError::LengthMismatch),
-    /// [`Sigma`](QuadraticFormError::Sigma).
+    /// [`Shift`](QuadraticFormError::Shift), [`Sigma`](QuadraticFormError::Sigma).
     pub fn new(eigenvalues: &[f64], shifts: &[f64], sigma: f64) -> Result<Self, QuadraticFormError> {
         if eigenvalues.is_empty() {
             return Err(QuadraticFormError::Empty);
@@ -152,6 +153,9 @@ impl QuadraticForm {
             if let Some((index, value)) = values.iter().enumerate().find(|(_, value)| !value.is_finite()) {
                 return Err(QuadraticFormError::NotFinite { what, index, value: *value });
             }
+        }
+        if let Some((index, value)) = shifts.iter().enumerate().find(|(_, shift)| shift.abs() > LARGEST_SHIFT) {
+            return Err(QuadraticFormError::Shift { index, value: *value });
         }
         if !sigma.is_finite() || sigma < 0.0 {
             return Err(QuadraticFormError::Sigma(sigma));
@@ -257,14 +261,14 @@ impl QuadraticForm {
     ///
     /// # Errors
     /// As for [`tails`](Self::tails), and [`UnboundedDensity`](QuadraticFormError::UnboundedDensity) where the form has
-    /// one eigenvalue, or one of either sign, and q = 0.
+    /// one eigenvalue, or one of either sign, and q = 0. Beyond about 1e15 times the largest eigenvalue, where it is far
+    /// below the smallest double, the density is not converged.
     pub fn density(&self, q: f64) -> Result<Evaluation, QuadraticFormError> {
         if q.is_nan() {
             return Err(QuadraticFormError::Point);
         }
         let t = self.scaled_point(q)?;
-        let mut density = density(&self.form, t)?;
-        density.enclosure = density.enclosure.scaled(-self.form.exponent);
+        let density = density(&self.form, t)?;
         if density.enclosure.value.is_finite() {
             Ok(density)
         } else {
@@ -328,7 +332,7 @@ fn tails(form: &Form, t: f64) -> Result<Tails, QuadraticFormError> {
         (Enclosure { value: 0.0, error: SMALLEST }, 0)
     } else {
         let rule = Trapezoid::certified(&tilt, true).ok_or(QuadraticFormError::OUT_OF_REACH)?;
-        (scaled_value(&tilt, &rule, tilt.c.abs())?, rule.nodes.len())
+        (scaled_value(&tilt, &rule, tilt.c.abs(), 0)?, rule.nodes.len())
     };
     let (cdf, survival) = match side {
         Side::Upper => (direct.complement(), direct),
@@ -354,18 +358,18 @@ fn tilted(form: &Form, t: f64) -> Result<Tilted, QuadraticFormError> {
     Ok(Tilted { side, tilt: tilt.ok_or(QuadraticFormError::OUT_OF_REACH)?, by })
 }
 
-/// The rule's value times e^{K(c) − ct}/`divisor`.
-fn scaled_value(tilt: &Tilt, rule: &Trapezoid, divisor: f64) -> Result<Enclosure, QuadraticFormError> {
+/// The rule's value times e^{K(c) − ct}·2^`exponent`/`divisor`.
+fn scaled_value(tilt: &Tilt, rule: &Trapezoid, divisor: f64, exponent: i64) -> Result<Enclosure, QuadraticFormError> {
     let value = rule.value();
     let relative_error = rule.error / value.abs() + tilt.peak_error + 10.0 * ROUNDING;
     if !(value > 0.0 && relative_error <= LARGEST_RELATIVE_ERROR) {
         return Err(QuadraticFormError::NotConverged { relative_error, nodes: rule.nodes.len() });
     }
-    let value = tilt.peak.times(Scaled::new(value / divisor)).get();
+    let value = tilt.peak.times(Scaled::new(value / divisor)).shifted(exponent).get();
     Ok(Enclosure { value, error: value * relative_error * (1.0 + 1e-5) + 2.0 * SMALLEST })
 }
 
-/// The density of a form in its own units.
+/// The density, in the units of the form as it was given, at t in its own.
 fn density(form: &Form, t: f64) -> Result<Evaluation, QuadraticFormError> {
     let exact = |enclosure| Ok(Evaluation { enclosure, algorithm: Algorithm::Exact, nodes: 0 });
     let outside = t.is_infinite() || (form.is_nonpositive() && t > 0.0) || (form.is_nonnegative() && t < 0.0);
@@ -391,7 +395,7 @@ fn density(form: &Form, t: f64) -> Result<Evaluation, QuadraticFormError> {
 fn integrated_density(form: &Form, t: f64) -> Result<Evaluation, QuadraticFormError> {
     let Tilted { tilt, by, .. } = tilted(form, t)?;
     let rule = Trapezoid::certified(&tilt, false).ok_or(QuadraticFormError::OUT_OF_REACH)?;
-    let enclosure = scaled_value(&tilt, &rule, 1.0)?.scaled(by);
+    let enclosure = scaled_value(&tilt, &rule, 1.0, by - form.exponent)?;
     Ok(Evaluation { enclosure, algorithm: Algorithm::Hyperbola, nodes: rule.nodes.len() })
 }
 
@@ -401,5 +405,5 @@ fn density_of_two_at_zero(form: &Form) -> Enclosure {
     // One group of two or two of one.
     let product = form.terms[0].eigenvalue.abs() * form.terms[form.terms.len() - 1].eigenvalue.abs();
     let value = (-0.5 * noncentrality).exp() / (2.0 * product.sqrt());
-    Enclosure { value, error: value * (20.0 + 2.0 * noncentrality) * ROUNDING + SMALLEST }
+    Enclosure { value, error: value * (20.0 + 2.0 * noncentrality) * ROUNDING + SMALLEST }.scaled(-form.exponent)
 }

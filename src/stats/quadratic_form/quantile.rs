@@ -22,6 +22,8 @@ const MAX_BRACKETS: usize = 12;
 const REACH: f64 = 2.0;
 /// Steps this small beside t, or beside a tenth of the spread where t is next to 0, are rounding.
 const SETTLED: f64 = 16.0 * f64::EPSILON;
+/// Towards 0, t shrinks at most this much at once.
+const SMALLEST_STEP: f64 = 1e-60;
 /// The first guess for a form without negative values is at least this share of its mean.
 const SMALLEST_START: f64 = 1e-3;
 
@@ -42,7 +44,12 @@ pub(super) fn quantile(form: &Form, side: Side, probability: f64) -> Result<Eval
         if probability <= 0.5 { (side, probability) } else { (side.opposite(), 1.0 - probability) };
     let (t, half_width) = search(form, side, probability)?;
     let (enclosure, nodes) = bracket(form, side, probability, t, half_width)?;
-    Ok(Evaluation { enclosure: enclosure.scaled(form.exponent), algorithm: Algorithm::Hyperbola, nodes })
+    let enclosure = enclosure.scaled(form.exponent);
+    if enclosure.upper().is_finite() && enclosure.lower().is_finite() {
+        Ok(Evaluation { enclosure, algorithm: Algorithm::Hyperbola, nodes })
+    } else {
+        Err(QuadraticFormError::OUT_OF_REACH)
+    }
 }
 
 /// A point near the quantile and half the width of a bracket that should hold it.
@@ -99,19 +106,18 @@ fn improve(form: &Form, side: Side, probability: f64, t: f64) -> Result<Guess, Q
         }
         if step.abs() <= SETTLED * here.max(0.1 * spread) {
             let relative_error = rule.error / rule.value() + tilt.peak_error + 10.0 * ROUNDING;
-            let half_width = 1.5 * (relative_error * direct + ROUNDING) / density + 8.0 * ROUNDING * here;
+            let complement = if rule_side == side { 0.0 } else { ROUNDING };
+            let half_width = 1.5 * (relative_error * direct + complement) / density + 8.0 * ROUNDING * here;
             return Ok(Guess { t: here, tail_exceeds, half_width: Some(half_width) });
         }
-        let next = distance + step;
-        if t + next < 0.0 && !form.is_nonnegative() {
-            return Ok(Guess { t: (t + next).max(-t - REACH * spread), tail_exceeds, half_width: None });
-        }
-        distance = next.clamp(-0.5 * t, REACH * spread);
-        if (distance - next).abs() > 0.0 {
+        distance += step;
+        if !(-0.5 * t..=REACH * spread).contains(&distance) {
             break;
         }
     }
-    Ok(Guess { t: t + distance, tail_exceeds: tail_exceeds.unwrap_or(false), half_width: None })
+    let end = t + distance;
+    let t = if form.is_nonnegative() { end.max(SMALLEST_STEP * t) } else { end };
+    Ok(Guess { t, tail_exceeds: tail_exceeds.unwrap_or(false), half_width: None })
 }
 
 /// A bracket whose ends are checked, with what it cost.

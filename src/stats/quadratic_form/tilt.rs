@@ -152,6 +152,7 @@ fn saddle_point(form: &Form, t: f64, side: Side) -> Option<f64> {
         Side::Lower => (form.left_end(), 0.0),
     };
     let mut s = start(form, t, side);
+    let mut growth = 4.0;
     for _ in 0..MAX_STEPS {
         if !(s > low && s < high) {
             s = inside(low, high);
@@ -169,7 +170,18 @@ fn saddle_point(form: &Form, t: f64, side: Side) -> Option<f64> {
         } else {
             high = s;
         }
-        s -= step;
+        let next = s - step;
+        // Far inside, the function is a logarithm of s, on which Newton's method only doubles s: leap instead, the
+        // farther the longer it lasts, and halve the bracket's logarithm once there is one.
+        let ratio = if s > 0.0 { high / s } else { low / s };
+        s = if next / s <= 1.5 || ratio <= 16.0 {
+            next
+        } else if ratio > growth {
+            growth *= growth;
+            s * growth.sqrt()
+        } else {
+            s * ratio.sqrt()
+        };
     }
     None
 }
