@@ -9,11 +9,13 @@ use crate::quantity::QuantityError;
 use crate::stats::quadratic_form::QuadraticFormError;
 
 mod linear_gaussian;
+mod linear_margin;
 mod proposition1;
 mod shifted_normal;
 mod theorem1;
 
 pub use linear_gaussian::{one_dimensional_margin, one_dimensional_probability, ExactMargin};
+pub use linear_margin::{LinearGaussian, MarginBracket};
 pub use proposition1::{FirstOrderDamage, Proposition1};
 pub use shifted_normal::{ProbabilityInside, PROBABILITY_RELATIVE_ERROR};
 pub use theorem1::{first_order_ladder, FirstOrderLadder, LadderOutcome};
