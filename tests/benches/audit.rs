@@ -1,5 +1,6 @@
-//! What users wait for: a training step, a Jacobian, an attack step, decodes, one audited input. Fixed seeds, the
-//! paper's MNIST network with untrained weights, one thread unless named otherwise.
+//! What users wait for: a training step, a Jacobian, an attack step, decodes, one audited input; and probabilities and
+//! quantiles of sums of Gamma variables with their error bounds, beside a loop of known cost. Fixed seeds, the paper's
+//! MNIST network with untrained weights, one thread unless named otherwise.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -18,6 +19,7 @@ use vaecert::model::{embedded, Architecture, Vae};
 use vaecert::quantity::Probability;
 use vaecert::seed::{standard_normal, Seed};
 use vaecert::sensitivity::encoder_jacobian;
+use vaecert::stats::quadratic_form::QuadraticForm;
 use vaecert::threads::{run_products_on_one_thread, Workers};
 
 const DIM: usize = 784;
@@ -84,9 +86,37 @@ fn audited_input(c: &mut Criterion) {
     });
 }
 
+/// Different eigenvalues between 1 and 0.01.
+fn eigenvalues(count: usize) -> Vec<f64> {
+    (0..count).map(|i| 0.01f64.powf(i as f64 / count.max(2) as f64)).collect()
+}
+
+fn quadratic_forms(c: &mut Criterion) {
+    // A chain of a thousand dependent multiplications and additions, about 8 cycles each.
+    c.bench_function("yardstick: 1,000 dependent x·a + b", |b| {
+        b.iter(|| (0..1000).fold(black_box(1.0f64), |x, _| x * black_box(0.999) + 0.001));
+    });
+    for count in [1, 10, 20, 100, 784, 1000] {
+        let form = QuadraticForm::central(&eigenvalues(count)).unwrap();
+        let point = 1.3 * form.mean().unwrap().value;
+        let half = Probability::HALF;
+        c.bench_function(&format!("P(Q ≤ q) with its bound, {count} eigenvalues"), |b| {
+            b.iter(|| form.tails(black_box(point)).unwrap());
+        });
+        c.bench_function(&format!("median of Q with its bound, {count} eigenvalues"), |b| {
+            b.iter(|| form.quantile(black_box(half)).unwrap());
+        });
+    }
+}
+
+criterion_group! {
+    name = forms;
+    config = Criterion::default().sample_size(50);
+    targets = quadratic_forms
+}
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(10);
     targets = training_step, jacobian, attack_step, decodes, audited_input
 }
-criterion_main!(benches);
+criterion_main!(forms, benches);

@@ -1,12 +1,12 @@
 //! The whole audit against linear-Gaussian VAEs, whose margin is known exactly.
 
 use candle_core::{DType, Device, Tensor};
-use nalgebra::DVector;
+use nalgebra::{DMatrix, DVector};
 use proptest::prelude::*;
 use vaecert::attack::{AttackKind, Effort, Threat};
 use vaecert::audit::input::AuditedModel;
 use vaecert::audit::{AuditPlan, Outcome};
-use vaecert::bounds::{one_dimensional_margin, one_dimensional_probability};
+use vaecert::bounds::{one_dimensional_margin, one_dimensional_probability, FirstOrderDamage};
 use vaecert::margin::RadiusRule;
 use vaecert::model::{Architecture, Vae};
 use vaecert::quantity::{Probability, Radius};
@@ -115,6 +115,90 @@ proptest! {
         let exact = one_dimensional_probability(&a, f64::from(model.std), &w, record.radius.unwrap(), &zero).unwrap();
         let probability = record.probability.unwrap();
         prop_assert!(probability.lower.get() <= exact.inside && exact.inside <= probability.upper.get());
+    }
+}
+
+/// μ(x) = Ax, constant σ, g(z) = Wz with several latent coordinates.
+#[derive(Debug)]
+struct WideLinearGaussian {
+    inputs: usize,
+    /// Row-major [latents, inputs].
+    encoder: Vec<f32>,
+    std: Vec<f32>,
+    /// Row-major [inputs, latents].
+    decoder: Vec<f32>,
+}
+
+impl WideLinearGaussian {
+    fn vae(&self) -> Vae {
+        let (inputs, latents) = (self.inputs, self.std.len());
+        let architecture = Architecture { latent_dim: latents, ..Architecture::preset("linear", &[inputs]).unwrap() };
+        let tensor = |values: &[f32], shape: &[usize]| Tensor::from_slice(values, shape, &Device::Cpu).unwrap();
+        let log_variances: Vec<f32> = self.std.iter().map(|std| 2.0 * std.ln()).collect();
+        let parameters = [
+            tensor(&self.encoder, &[latents, inputs]),
+            tensor(&vec![0.0; latents], &[latents]),
+            tensor(&vec![0.0; latents * inputs], &[latents, inputs]),
+            tensor(&log_variances, &[latents]),
+            tensor(&self.decoder, &[inputs, latents]),
+            tensor(&vec![0.0; inputs], &[inputs]),
+        ];
+        Vae::from_parameters(architecture, &parameters).unwrap()
+    }
+
+    fn matrix(values: &[f32], rows: usize, columns: usize) -> DMatrix<f64> {
+        DMatrix::from_row_iterator(rows, columns, values.iter().map(|&value| f64::from(value)))
+    }
+}
+
+fn wide_linear_gaussian() -> impl Strategy<Value = WideLinearGaussian> {
+    (2..5usize, 2..6usize).prop_flat_map(|(latents, inputs)| {
+        let entries = move || prop::collection::vec(-1.5..1.5f32, latents * inputs);
+        (entries(), prop::collection::vec(0.1..1.0f32, latents), entries())
+            .prop_map(move |(encoder, std, decoder)| WideLinearGaussian { inputs, encoder, std, decoder })
+    })
+}
+
+/// Relative width asked of the exact margin's bracket.
+const MARGIN_TOLERANCE: f64 = 0.01;
+
+proptest! {
+    #![proptest_config(seeded(12))]
+
+    #[test]
+    fn with_several_latent_dimensions_the_same_order_holds(
+        model in wide_linear_gaussian(), order in 0.8..0.95f64, seed in 0..99u64,
+    ) {
+        let plan = plan(order, 0.5, Threat::Mean);
+        let input = standard_normal(&mut Seed(seed).stream("x"), model.inputs);
+        let audited = AuditedModel::new(&model.vae(), &Device::Cpu).unwrap().audit(&input, 0, 1, &plan);
+        let record = audited.record;
+        let radius = record.radius.unwrap();
+        let latents = model.std.len();
+        let std = DVector::from_iterator(latents, model.std.iter().map(|&std| f64::from(std)));
+        let encoder = WideLinearGaussian::matrix(&model.encoder, latents, model.inputs);
+        let decoder = WideLinearGaussian::matrix(&model.decoder, model.inputs, latents);
+        let linear = vaecert::bounds::LinearGaussian::new(&encoder, &std, &decoder).unwrap();
+        let exact = linear.margin(radius, plan.level, MARGIN_TOLERANCE, 20_000).unwrap();
+        prop_assert!(exact.lower.get() >= exact.upper.get() * (1.0 - MARGIN_TOLERANCE), "{exact:?}");
+        let ladder = record.first_order.unwrap();
+        let (theorem1, operator, whitened) = (ladder.theorem1.get(), ladder.operator.get(), ladder.whitened.get());
+        let below = |low: f64, high: f64| low <= high * (1.0 + RELATIVE_TOLERANCE);
+        prop_assert!(below(theorem1, operator) && below(operator, whitened), "{ladder:?}");
+        prop_assert!(below(whitened, exact.upper.get()), "whitened {whitened} above the exact margin {exact:?}");
+        if exact.upper.get() < 0.5 * plan.search.max_norm {
+            let refuted = record.margin_upper.unwrap().get();
+            prop_assert!(below(exact.lower.get(), refuted), "refuted {refuted} below the exact margin {exact:?}");
+            prop_assert!(refuted <= exact.upper.get() * (1.0 + ATTACK_EXCESS), "refuted {refuted}, exact {exact:?}");
+        }
+        // A linear decoder is its own tangent: Proposition 1's Gamma sum is exact.
+        let damage = FirstOrderDamage::new(&(decoder.transpose() * &decoder), &std).unwrap();
+        let inside = damage.probability_inside(radius).unwrap().value;
+        let probability = record.probability.unwrap();
+        prop_assert!(probability.lower.get() <= inside && inside <= probability.upper.get());
+        let linearization = record.linearization.unwrap();
+        prop_assert!(linearization.within_interval, "{linearization:?} {:?}", record.minimum_radius);
+        prop_assert!((linearization.probability.get() - inside).abs() < RELATIVE_TOLERANCE);
     }
 }
 
