@@ -23,6 +23,8 @@ const ALONE: usize = 24;
 pub(super) const ROUNDING: f64 = 0.5 * f64::EPSILON;
 /// w is at most this many widths of the peak.
 const PEAK_WIDTHS: f64 = 6.0;
+/// Narrower right sides of the strip to try, as shares of the first one.
+const RIGHT_SHARES: [f64; 4] = [0.7, 0.5, 0.35, 0.25];
 /// The contour stays this share of the way to a singularity on the left.
 const LEFT_SHARE: f64 = 0.95;
 
@@ -46,8 +48,21 @@ pub(super) struct Node {
     pub(super) imaginary: f64,
     /// |v|.
     pub(super) size: f64,
+    /// Where on the contour.
+    pub(super) x: f64,
     /// dv/dx.
     pub(super) speed: (f64, f64),
+}
+
+/// The strip on one side of the contour.
+#[derive(Debug, Clone, Copy)]
+struct StripSide {
+    /// Its width in angle.
+    distance: f64,
+    /// A bound of the integral of |f| on its edge.
+    integral: f64,
+    /// The longest step it allows; 0 where the integral has no bound.
+    step: f64,
 }
 
 /// A hyperbola and the strip about it.
@@ -65,20 +80,17 @@ impl<'a> Trapezoid<'a> {
     pub(super) fn certified(tilt: &'a Tilt, pole: bool) -> Option<Self> {
         let geometry = Geometry::new(tilt);
         let tolerance = tolerance(tilt);
-        let integrals = |modulus: &Modulus| geometry.edges().map(|(_, angle)| modulus.integral(Edge::new(angle)));
         let mut modulus = Modulus::new(tilt, geometry.hyperbola, pole, ALONE);
-        let mut bounds = integrals(&modulus);
-        if bounds.iter().any(|bound| bound.is_infinite()) {
+        let [mut left, mut right] = geometry.sides(&modulus, tolerance);
+        if left.step <= 0.0 || right.step <= 0.0 {
             modulus = Modulus::new(tilt, geometry.hyperbola, pole, usize::MAX);
-            bounds = integrals(&modulus);
+            [left, right] = geometry.sides(&modulus, tolerance);
         }
-        let distances = geometry.edges().map(|(distance, _)| 2.0 * PI * distance);
-        let steps = [0, 1].map(|edge| distances[edge] / (2.0 * bounds[edge] / tolerance).ln_1p());
-        let step = steps[0].min(steps[1]);
+        let step = left.step.min(right.step);
         if step.is_nan() || step <= 0.0 {
             return None;
         }
-        let aliases = [0, 1].map(|edge| bounds[edge] / (distances[edge] / step).exp_m1());
+        let aliases = [left, right].map(|side| side.integral / (2.0 * PI * side.distance / step).exp_m1());
         let contour = Edge::new(geometry.angle);
         let mut rule = Self::run(tilt, &geometry, pole, step, |x| {
             let rest = modulus.remainder(contour, x);
@@ -181,9 +193,32 @@ impl Geometry {
         Self { hyperbola: Hyperbola { width, sine }, angle, cosine, left: 0.85 * angle, right }
     }
 
-    /// Each edge's distance from the contour and its angle.
-    pub(super) fn edges(&self) -> [(f64, f64); 2] {
-        [(self.left, self.angle - self.left), (self.right, self.angle + self.right)]
+    /// The angles of the strip's edges.
+    #[cfg(test)]
+    pub(super) fn edges(&self) -> [f64; 2] {
+        [self.angle - self.left, self.angle + self.right]
+    }
+
+    /// Both sides of the strip; the right one is narrowed where a few large κ beside many small ones make f grow so
+    /// much on its edge that this allows longer steps.
+    fn sides(&self, modulus: &Modulus, tolerance: f64) -> [StripSide; 2] {
+        let side = |distance: f64, angle: f64| {
+            let integral = modulus.integral(Edge::new(angle));
+            StripSide { distance, integral, step: 2.0 * PI * distance / (2.0 * integral / tolerance).ln_1p() }
+        };
+        let left = side(self.left, self.angle - self.left);
+        let mut right = side(self.right, self.angle + self.right);
+        for share in RIGHT_SHARES {
+            // Not also where it is long enough already.
+            if right.step >= left.step {
+                break;
+            }
+            let narrower = side(share * self.right, self.angle + share * self.right);
+            if narrower.step > right.step {
+                right = narrower;
+            }
+        }
+        [left, right]
     }
 }
 
@@ -198,7 +233,7 @@ impl Node {
         let (cosh_less_one, sinh) = (2.0 * half_sinh * half_sinh, 2.0 * half_sinh * half_cosh);
         let (real, imaginary) = (width * sine * cosh_less_one, width * cosine * sinh);
         let speed = (width * sine * sinh, width * cosine * (1.0 + cosh_less_one));
-        Self { real, imaginary, size: (real * real + imaginary * imaginary).sqrt(), speed }
+        Self { real, imaginary, size: (real * real + imaginary * imaginary).sqrt(), x, speed }
     }
 
     /// v².

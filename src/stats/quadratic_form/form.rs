@@ -26,6 +26,9 @@ pub(super) struct Form {
     pub(super) exponent: i64,
 }
 
+/// e^(−2000) is 10^(−869).
+const NEGLIGIBLE: f64 = 2000.0;
+
 impl Form {
     /// `None` where some |λ| or σ is more than 1e140 times smaller than the largest. Expects finite numbers, not
     /// all of them zero, and one shift for each eigenvalue.
@@ -70,15 +73,20 @@ impl Form {
     pub(super) fn is_negligible_above(&self, t: f64) -> bool {
         let s = 0.5 * self.right_end();
         if s.is_infinite() {
-            return false;
+            // Q ≤ σZ, and P(σZ > t) ≤ exp(−t²/(2σ²)).
+            return t / self.sigma > 64.0;
         }
-        let cumulant = |term: &Term| {
+        let normal = 0.5 * (self.sigma * s).powi(2);
+        let (mut sum, mut size) = (normal - s * t, normal + s * t);
+        for term in &self.terms {
             let distance = 1.0 - 2.0 * term.eigenvalue * s;
             let shift = term.eigenvalue * term.noncentrality.get() * s / distance;
-            shift - 0.5 * f64::from(term.multiplicity) * distance.ln()
-        };
-        let sum = self.terms.iter().map(cumulant).sum::<f64>() + 0.5 * (self.sigma * s).powi(2);
-        sum - s * t < -2000.0 - 1e-9 * s * t
+            let logarithm = 0.5 * f64::from(term.multiplicity) * distance.ln();
+            sum += shift - logarithm;
+            size += shift.abs() + logarithm.abs();
+        }
+        // Terms of either sign may cancel; an infinite size decides nothing.
+        sum < -NEGLIGIBLE - 1e-9 * size
     }
 
     /// Q·2^`by`, which is meant in the same units.

@@ -36,6 +36,8 @@ const LARGEST_RELATIVE_ERROR: f64 = 1e-6;
 const FAR_BELOW: f64 = 1e-18;
 /// Points closer to 0 than this share of the largest eigenvalue are out of reach.
 const CLOSEST_POINT: f64 = 1e-300;
+/// The largest order of a cumulant whose factorial is a double.
+const MAX_ORDER: u32 = 170;
 /// The smallest positive double: the error of a result that underflows.
 const SMALLEST: f64 = f64::from_bits(1);
 
@@ -185,8 +187,12 @@ impl QuadraticForm {
     /// The cumulant of an `order` k from 1: 2^(k−1)(k−1)!·Σλ^k(1 + kb²), and σ² more for k = 2.
     ///
     /// # Errors
-    /// [`NotConverged`](QuadraticFormError::NotConverged) for order 0 and where it exceeds the range of doubles.
+    /// [`NotConverged`](QuadraticFormError::NotConverged) for order 0 or above 170 (whose factorial is no double) and
+    /// where the cumulant exceeds the range of doubles.
     pub fn cumulant(&self, order: u32) -> Result<Enclosure, QuadraticFormError> {
+        if !(1..=MAX_ORDER).contains(&order) {
+            return Err(QuadraticFormError::OUT_OF_REACH);
+        }
         let factor = (1..order).fold(1.0, |product, i| 2.0 * product * f64::from(i));
         let (mut sum, mut size) = (0.0, 0.0);
         for term in &self.form.terms {
@@ -203,7 +209,7 @@ impl QuadraticForm {
         let roundings = (self.form.terms.len() as f64) + 3.0 * f64::from(order) + 10.0;
         let error = roundings * ROUNDING * size * (1.0 + 1e-6) + roundings * factor * f64::MIN_POSITIVE;
         let enclosure = Enclosure { value: sum, error }.scaled(self.form.exponent * i64::from(order));
-        if order > 0 && enclosure.value.is_finite() && enclosure.error.is_finite() {
+        if enclosure.value.is_finite() && enclosure.error.is_finite() {
             Ok(enclosure)
         } else {
             Err(QuadraticFormError::OUT_OF_REACH)
@@ -280,7 +286,7 @@ impl QuadraticForm {
     ///
     /// # Errors
     /// [`NotConverged`](QuadraticFormError::NotConverged) where no bracket of it is found, or only one wider than
-    /// 1e-6 of its size and of the form's spread there.
+    /// 1e-6 of its size and of the scale on which the tail changes there.
     pub fn quantile(&self, probability: Probability) -> Result<Evaluation, QuadraticFormError> {
         quantile::quantile(&self.form, Side::Lower, probability.get())
     }
@@ -328,7 +334,7 @@ fn tails(form: &Form, t: f64) -> Result<Tails, QuadraticFormError> {
     }
     let Tilted { side, tilt, .. } = tilted(form, t)?;
     // P(Q > t) ≤ e^{K(c) − ct} for c > 0, and the same on the other side (Chernoff).
-    let (direct, nodes) = if tilt.peak.is_negligible() {
+    let (direct, nodes) = if tilt.peak.is_negligible() && tilt.peak_error < 1.0 {
         (Enclosure { value: 0.0, error: SMALLEST }, 0)
     } else {
         let rule = Trapezoid::certified(&tilt, true).ok_or(QuadraticFormError::OUT_OF_REACH)?;

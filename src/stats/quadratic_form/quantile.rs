@@ -35,6 +35,8 @@ struct Guess {
     tail_exceeds: bool,
     /// Half the width of a bracket that should hold the quantile; `None` where the rule must be set up anew.
     half_width: Option<f64>,
+    /// The tilted form's standard deviation: the scale on which the tail changes here.
+    spread: f64,
 }
 
 /// The q with P(Q ≤ q) = `probability` (lower side) or P(Q > q) = `probability` (upper side).
@@ -42,8 +44,7 @@ pub(super) fn quantile(form: &Form, side: Side, probability: f64) -> Result<Eval
     // Beyond one half the other tail is the smaller one, and the difference is exact.
     let (side, probability) =
         if probability <= 0.5 { (side, probability) } else { (side.opposite(), 1.0 - probability) };
-    let (t, half_width) = search(form, side, probability)?;
-    let (enclosure, nodes) = bracket(form, side, probability, t, half_width)?;
+    let (enclosure, nodes) = bracket(form, side, probability, &search(form, side, probability)?)?;
     let enclosure = enclosure.scaled(form.exponent);
     if enclosure.upper().is_finite() && enclosure.lower().is_finite() {
         Ok(Evaluation { enclosure, algorithm: Algorithm::Hyperbola, nodes })
@@ -53,7 +54,7 @@ pub(super) fn quantile(form: &Form, side: Side, probability: f64) -> Result<Eval
 }
 
 /// A point near the quantile and half the width of a bracket that should hold it.
-fn search(form: &Form, side: Side, probability: f64) -> Result<(f64, f64), QuadraticFormError> {
+fn search(form: &Form, side: Side, probability: f64) -> Result<Guess, QuadraticFormError> {
     let reflected = form.reflected();
     let (mean, deviation) = (form.mean(), form.variance().sqrt());
     // One standard deviation beyond the mean leaves at least half behind (Cantelli).
@@ -69,8 +70,8 @@ fn search(form: &Form, side: Side, probability: f64) -> Result<(f64, f64), Quadr
             let guess = improve(&reflected, side.opposite(), probability, -t)?;
             Guess { t: -guess.t, ..guess }
         };
-        if let Some(half_width) = guess.half_width {
-            return Ok((guess.t, half_width));
+        if guess.half_width.is_some() {
+            return Ok(guess);
         }
         if guess.tail_exceeds == (side == Side::Lower) {
             high = t;
@@ -102,13 +103,13 @@ fn improve(form: &Form, side: Side, probability: f64, t: f64) -> Result<Guess, Q
             Side::Upper => -excess,
         };
         if !step.is_finite() {
-            return Ok(Guess { t: f64::NAN, tail_exceeds, half_width: None });
+            return Ok(Guess { t: f64::NAN, tail_exceeds, half_width: None, spread });
         }
         if step.abs() <= SETTLED * here.max(0.1 * spread) {
             let relative_error = rule.error / rule.value() + tilt.peak_error + 10.0 * ROUNDING;
             let complement = if rule_side == side { 0.0 } else { ROUNDING };
             let half_width = 1.5 * (relative_error * direct + complement) / density + 8.0 * ROUNDING * here;
-            return Ok(Guess { t: here, tail_exceeds, half_width: Some(half_width) });
+            return Ok(Guess { t: here, tail_exceeds, half_width: Some(half_width), spread });
         }
         distance += step;
         if !(-0.5 * t..=REACH * spread).contains(&distance) {
@@ -117,18 +118,15 @@ fn improve(form: &Form, side: Side, probability: f64, t: f64) -> Result<Guess, Q
     }
     let end = t + distance;
     let t = if form.is_nonnegative() { end.max(SMALLEST_STEP * t) } else { end };
-    Ok(Guess { t, tail_exceeds: tail_exceeds.unwrap_or(false), half_width: None })
+    Ok(Guess { t, tail_exceeds: tail_exceeds.unwrap_or(false), half_width: None, spread })
 }
 
 /// A bracket whose ends are checked, with what it cost.
-fn bracket(
-    form: &Form,
-    side: Side,
-    probability: f64,
-    t: f64,
-    mut half_width: f64,
-) -> Result<(Enclosure, usize), QuadraticFormError> {
-    let largest = LARGEST_RELATIVE_ERROR * t.abs().max(form.variance().sqrt());
+fn bracket(form: &Form, side: Side, probability: f64, guess: &Guess) -> Result<(Enclosure, usize), QuadraticFormError> {
+    let Guess { t, half_width: Some(mut half_width), spread, .. } = *guess else {
+        return Err(QuadraticFormError::OUT_OF_REACH);
+    };
+    let largest = LARGEST_RELATIVE_ERROR * t.abs().max(spread);
     let mut nodes = 0;
     for _ in 0..MAX_BRACKETS {
         let (low, high) = (t - half_width, t + half_width);

@@ -271,13 +271,57 @@ fn points_far_away_underflow_within_their_bounds() {
 }
 
 #[test]
+fn a_few_large_eigenvalues_beside_many_small_ones() {
+    // From mpmath with 60 digits, by a hyperbola of its own with step halving.
+    let cases = [
+        (1, 0.012_067_837_635_796_934, 999, 13.339_540_832_557_278, 0.287_803_580_348_205_72),
+        (1, 0.167_890_367_354_732_12, 900, 202.970_586_820_329_4, 1.245_868_408_451_258_4e-9),
+        (2, 0.263_912_277_441_434_8, 300, 115.700_429_701_858_34, 5.965_382_747_557_048_8e-6),
+    ];
+    for (large, small, count, q, survival) in cases {
+        let eigenvalues = [vec![1.0; large], vec![small; count]].concat();
+        let found = QuadraticForm::central(&eigenvalues).unwrap().tails(q).unwrap().survival;
+        assert!(holds(found, survival) && found.error < 1e-12 * survival, "{found:?}, not {survival}");
+    }
+}
+
+#[test]
+fn far_quantiles_are_accurate_in_relative_terms() {
+    // Two eigenvalues 1/2 are exponential: −ln p above, −ln(1 − p) ≈ p below.
+    let exponential = QuadraticForm::central(&[0.5, 0.5]).unwrap();
+    for exponent in [-12, -100, -300] {
+        let p = 10f64.powi(exponent);
+        let upper = exponential.survival_quantile(Probability::new(p).unwrap()).unwrap().enclosure;
+        assert!((upper.value + p.ln()).abs() <= upper.error + 1e-15 * upper.value && upper.error < 1e-11 * upper.value);
+        let lower = exponential.quantile(Probability::new(p).unwrap()).unwrap().enclosure;
+        let truth = -(-p).ln_1p();
+        assert!((lower.value - truth).abs() <= lower.error + 1e-15 * truth && lower.error < 1e-11 * truth, "{lower:?}");
+    }
+    let nearly_one = Probability::new(1.0 - f64::EPSILON / 2.0).unwrap();
+    let found = exponential.quantile(nearly_one).unwrap().enclosure;
+    assert!((found.value - 53.0 * std::f64::consts::LN_2).abs() <= found.error + 1e-14);
+}
+
+#[test]
+fn shifts_that_cancel_do_not_fool_the_test_for_far_points() {
+    let (tiny, shift) = (2f64.powi(-66), 2f64.powi(73));
+    let parts = [0.5 + 2f64.powi(-53), 0.25 + 2f64.powi(-54), 0.25 - 3.0 * 2f64.powi(-54)];
+    let eigenvalues = [1.0, -tiny, tiny * parts[0], tiny * parts[1], tiny * parts[2]];
+    let form = QuadraticForm::new(&eigenvalues, &[0.0, shift, shift, shift, shift], 0.0).unwrap();
+    // The mean of the shifted part is exactly 0 and its spread 1e3 and more, so both tails are near one half.
+    if let Ok(tails) = form.tails(0.0) {
+        assert!(tails.survival.upper() >= 0.5 && tails.cdf.upper() >= 0.49, "{tails:?}");
+    }
+}
+
+#[test]
 fn moments_of_a_shifted_form_follow_by_hand() {
     // 2(U + 1)² − (V)² + 3Z.
     let form = QuadraticForm::new(&[2.0, -1.0], &[1.0, 0.0], 3.0).unwrap();
     assert_eq!(form.mean().unwrap().value, 3.0);
     assert_eq!(form.variance().unwrap().value, 2.0 * 4.0 * 3.0 + 2.0 + 9.0);
     assert_eq!(form.cumulant(3).unwrap().value, 8.0 * (8.0 * 4.0 - 1.0));
-    assert!(form.cumulant(0).is_err());
+    assert!(form.cumulant(0).is_err() && form.cumulant(u32::MAX).is_err());
     let large = QuadraticForm::central(&[1e150]).unwrap();
     assert!(matches!(large.cumulant(3), Err(QuadraticFormError::NotConverged { .. })));
 }
@@ -298,6 +342,9 @@ fn bad_input_is_named() {
     }
     assert!(matches!(QuadraticForm::new(&[1.0], &[0.0], f64::NAN).unwrap_err(), E::Sigma(_)));
     assert_eq!(QuadraticForm::central(&[1.0, 1e-200]).unwrap_err(), E::Spread);
+    assert_eq!(QuadraticForm::new(&[1.0], &[1e80], 0.0).unwrap_err(), E::Shift { index: 0, value: 1e80 });
+    let huge = QuadraticForm::central(&[1e308; 10]).unwrap();
+    assert!(matches!(huge.quantile(Probability::HALF).unwrap_err(), E::NotConverged { .. }));
     let form = QuadraticForm::central(&[1.0]).unwrap();
     assert_eq!(form.tails(f64::NAN).unwrap_err(), E::Point);
     assert_eq!(form.density(f64::NAN).unwrap_err(), E::Point);

@@ -47,6 +47,7 @@ pub(super) struct Shift {
 #[derive(Debug, Clone)]
 pub(super) struct Tilt {
     pub(super) c: f64,
+    pub(super) t: f64,
     /// From negative to positive κ.
     pub(super) factors: Vec<Factor>,
     pub(super) shifts: Vec<Shift>,
@@ -116,6 +117,7 @@ impl Tilt {
         let (right_end, left_end) = (form.right_end(), form.left_end());
         Self {
             c,
+            t,
             factors,
             shifts,
             variance: variance.get(),
