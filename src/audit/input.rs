@@ -6,14 +6,14 @@ use nalgebra::{DMatrix, DVector};
 use super::plan::AuditPlan;
 use super::record::{AttackRecord, EncoderRecord, InputRecord, LinearizationRecord, Outcome, ProbabilityRecord};
 use crate::attack::{structured_directions, AttackKind, AttackedInput, PixelBox, Threat, Victim};
-use crate::bounds::{first_order_ladder, BoundError, FirstOrderDamage, LadderOutcome};
+use crate::bounds::{first_order_ladder, BoundError, ExactMargin, FirstOrderDamage, LadderOutcome, LinearGaussian};
 use crate::linalg::{frobenius_norm, spectral_norm, LinalgError};
 use crate::margin::draws::distance_tolerance;
 use crate::margin::empirical::SearchTarget;
 use crate::margin::{minimum_radius, sample_distances, search_margin, DrawCounts, MinimumRadius};
 use crate::model::Vae;
 use crate::quantity::{Estimate, Probability, QuantityError, Radius, UpperBound};
-use crate::sensitivity::{decoder_gram, encoder_jacobian, linear_region_radius};
+use crate::sensitivity::{decoder_gram, decoder_jacobian, encoder_jacobian, linear_region_radius};
 use crate::stats::BinomialError;
 
 /// The same network twice: single precision on the device that attacks, double precision on the processor for whatever
@@ -55,6 +55,12 @@ enum Breakdown {
 /// How many statements about one input share its failure probability: the bounds of P from below and from above, the
 /// interval of the minimum radius, and the refutations.
 const STATEMENTS: usize = 4;
+
+/// Relative rounding of the ladder against the exact margin, with which it coincides for one latent coordinate and small r.
+const LADDER_ROUNDING: f64 = 1e-9;
+/// Relative width asked of the exact margin of an affine model, and probabilities computed for it at most.
+const EXACT_TOLERANCE: f64 = 0.005;
+const EXACT_BUDGET: usize = 5_000;
 
 impl AuditedModel {
     /// Prepares a model for audits on `device`.
@@ -110,7 +116,13 @@ impl AuditedModel {
             Ok(linearization) => record.linearization = Some(linearization),
             Err(error) => record.reasons.push(format!("no first-order damage: {error}")),
         }
-        let FirstOrder { jacobian, std, decoder_gram } = first_order;
+        if plan.threat == Threat::Mean && self.is_affine() {
+            match self.exact_margin(&first_order, radius, plan.level) {
+                Ok(exact) => record.exact_margin = Some(exact),
+                Err(error) => record.reasons.push(format!("no exact margin: {error}")),
+            }
+        }
+        let FirstOrder { jacobian, std, decoder_gram, .. } = first_order;
         let directions = structured_directions(&jacobian, &std, &decoder_gram)?;
         if probability.upper.get() <= plan.level.get() {
             record.margin_upper = Some(UpperBound::ZERO);
@@ -163,7 +175,24 @@ impl AuditedModel {
             LadderOutcome::Abstained { .. } => {}
         }
         let decoder_gram = decoder_gram(vae, &code.mean)?;
-        Ok(FirstOrder { jacobian, std, decoder_gram })
+        Ok(FirstOrder { jacobian, std, decoder_gram, latent: code.mean })
+    }
+
+    fn is_affine(&self) -> bool {
+        self.double.encoder().mean_network().is_affine() && self.double.decoder_mean().is_affine()
+    }
+
+    /// The margin of an affine model whose standard deviation does not see the perturbation.
+    fn exact_margin(
+        &self,
+        first_order: &FirstOrder,
+        radius: Radius,
+        level: Probability,
+    ) -> Result<ExactMargin, Breakdown> {
+        let decoder = decoder_jacobian(&self.double, &first_order.latent)?;
+        let model = LinearGaussian::new(&first_order.jacobian, &first_order.std, &decoder)?;
+        let bracket = model.margin(radius, level, EXACT_TOLERANCE, EXACT_BUDGET)?;
+        Ok(ExactMargin { lower: bracket.lower, upper: bracket.upper })
     }
 }
 
@@ -175,6 +204,8 @@ struct FirstOrder {
     std: DVector<f64>,
     /// J_gᵀJ_g at μ(x), `[d_z, d_z]`.
     decoder_gram: DMatrix<f64>,
+    /// μ(x), [1, d_z].
+    latent: Tensor,
 }
 
 fn linearization(
@@ -246,9 +277,9 @@ fn conclude(record: &mut InputRecord, plan: &AuditPlan) {
         let steps = attack.notes.non_finite;
         record.reasons.push(format!("{}: objective or gradient not a number in {steps} steps", attack.attack));
     }
-    let exceeded = exceeded_bounds(record);
-    record.outcome = if !exceeded.is_empty() && plan.threat == Threat::Mean {
-        record.reasons.push(format!("{} above the norm of a refuting perturbation", exceeded.join(", ")));
+    let contradictions = if plan.threat == Threat::Mean { contradictions(record) } else { vec![] };
+    record.outcome = if !contradictions.is_empty() {
+        record.reasons.extend(contradictions);
         Outcome::Alarm
     } else if record.margin_upper.is_none() || (abstained && !already_broken) {
         Outcome::Undecided
@@ -257,9 +288,27 @@ fn conclude(record: &mut InputRecord, plan: &AuditPlan) {
     };
 }
 
-/// The first-order bounds that lie above the refuted norm. Theorem 1 speaks of the `mean` threat only.
-fn exceeded_bounds(record: &InputRecord) -> Vec<&'static str> {
-    let (Some(ladder), Some(upper)) = (&record.first_order, record.margin_upper) else { return vec![] };
-    let named = [("theorem1", ladder.theorem1), ("operator", ladder.operator), ("whitened", ladder.whitened)];
-    named.into_iter().filter(|(_, bound)| bound.get() > upper.get()).map(|(name, _)| name).collect()
+/// Bounds from below that lie above one from above. Theorem 1 speaks of the `mean` threat only.
+fn contradictions(record: &InputRecord) -> Vec<String> {
+    let mut below = Vec::new();
+    if let Some(ladder) = &record.first_order {
+        let named = [("theorem1", ladder.theorem1), ("operator", ladder.operator), ("whitened", ladder.whitened)];
+        below.extend(named.map(|(name, bound)| (name, bound.get())));
+    }
+    let exceeding = |below: &[(&str, f64)], upper: f64| {
+        let names: Vec<&str> = below.iter().filter(|(_, bound)| *bound > upper).map(|(name, _)| *name).collect();
+        (!names.is_empty()).then(|| names.join(", "))
+    };
+    let mut found = Vec::new();
+    if let Some(exact) = record.exact_margin {
+        // The ladder is rounded and may coincide with the margin.
+        let upper = exact.upper.get() * (1.0 + LADDER_ROUNDING);
+        found.extend(exceeding(&below, upper).map(|names| format!("{names} above the exact margin")));
+        below.push(("exact margin", exact.lower.get()));
+    }
+    if let Some(upper) = record.margin_upper {
+        let names = exceeding(&below, upper.get());
+        found.extend(names.map(|names| format!("{names} above the norm of a refuting perturbation")));
+    }
+    found
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::attack::{AscentNotes, AttackKind};
-use crate::bounds::{FirstOrderLadder, Proposition1};
+use crate::bounds::{ExactMargin, FirstOrderLadder, Proposition1};
 use crate::margin::{DrawCounts, MinimumRadius};
 use crate::quantity::{Estimate, LowerBound, Radius, UpperBound};
 
@@ -120,6 +120,9 @@ pub struct InputRecord {
     pub first_order: Option<FirstOrderLadder>,
     /// Radius of the region in which the encoder's mean is affine, in input units.
     pub linear_region: Option<Estimate>,
+    /// R(x) itself where encoder mean and decoder are affine and the threat is `mean`: enclosed for the network's matrices
+    /// as computed. None for other networks and threats.
+    pub exact_margin: Option<ExactMargin>,
     /// The searches, one per attack.
     pub attacks: Vec<AttackRecord>,
     /// Norm of the smallest refuting perturbation of all attacks: R(x) is at most this.
@@ -143,6 +146,7 @@ impl InputRecord {
             encoder: None,
             first_order: None,
             linear_region: None,
+            exact_margin: None,
             attacks: vec![],
             margin_upper: None,
             best_attack: None,

@@ -151,6 +151,12 @@ const COLUMNS: [Column; 16] = [
     ("margin, all attacks", UpperBound, INPUT_UNITS, margin),
 ];
 
+/// Only affine models have these.
+const EXACT: [Column; 2] = [
+    ("exact margin ≥", LowerBound, INPUT_UNITS, |r| Some(r.exact_margin?.lower.get())),
+    ("exact margin ≤", UpperBound, INPUT_UNITS, |r| Some(r.exact_margin?.upper.get())),
+];
+
 /// A bound's name and place in a record.
 type Bound = (&'static str, fn(&InputRecord) -> Option<f64>);
 
@@ -208,6 +214,10 @@ impl Summary {
                 NamedSpread::new(quantity, kind, unit, spread(records.iter().filter_map(get)))
             })
             .collect();
+        spreads.extend(EXACT.iter().filter_map(|&(quantity, kind, unit, get)| {
+            let exact = spread(records.iter().filter_map(get))?;
+            Some(NamedSpread::new(quantity, kind, unit, Some(exact)))
+        }));
         spreads.extend(attack_kinds(records).into_iter().map(|kind| attack_spread(records, kind)));
         spreads.extend(BOUNDS.iter().map(|(name, bound)| ratio_spread(records, name, *bound)));
         Self {

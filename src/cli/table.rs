@@ -72,6 +72,7 @@ pub fn legend() -> &'static str {
      theorem1   Theorem 1's formula for the margin R(x) with its O(ε) dropped: an estimate from below, not a bound;\n\
      \x20          operator and whitened are sharper forms of the same argument; input units, L2\n\
      linear     radius of the ball in which the encoder's mean is affine, where these estimates drop nothing\n\
+     E          the margin itself, where encoder mean and decoder are affine and the threat is mean\n\
      margin ≤   norm of the smallest perturbation found that breaks robustness: R(x) is at most this; input units, L2\n\
      ratio      margin over theorem1\n\n"
 }
@@ -86,7 +87,7 @@ pub fn row_titles(max_norm: f64) -> String {
         "{:>5} {:>8} {:>7}  {:>8} {:>8} {:>8} {:>8}  {:>8} {:<10} {:>6}  {axis}\n{:>5} {:>8} {:>7}  {:>8} {:>8} {:>8} {:>8}  {:>8} {:<10} {:>6}  {}\n",
         "input", "r", "P ≥", "theorem1", "operator", "whitened", "linear", "margin ≤", "by attack", "ratio",
         "", "output", "", "estimate", "estimate", "estimate", "region", "refuted", "", "",
-        "t o w estimates, A refuted; log scale"
+        "t o w estimates, E exact, A refuted; log"
     )
 }
 
@@ -137,6 +138,9 @@ fn axis(record: &InputRecord, max_norm: f64) -> String {
                 cells[position(value.get())] = mark;
             }
         }
+    }
+    if let Some(exact) = record.exact_margin.filter(|exact| exact.lower.get().is_finite()) {
+        cells[position(exact.lower.get())] = 'E';
     }
     if let Some(upper) = record.margin_upper {
         cells[position(upper.get())] = 'A';

@@ -160,6 +160,12 @@ impl Network {
         Ok((input_wanted.then_some(gradient), gradients))
     }
 
+    /// Whether no layer has an activation.
+    #[must_use]
+    pub fn is_affine(&self) -> bool {
+        self.layers.iter().all(|layer| layer.activation == Activation::Identity)
+    }
+
     /// The same network with another activation after its last layer; weights are shared, not copied.
     #[must_use]
     pub fn with_output_activation(&self, activation: Activation) -> Self {

@@ -24,11 +24,25 @@ pub fn encoder_jacobian(vae: &Vae, input: &Tensor) -> Result<DMatrix<f64>> {
 /// # Errors
 /// If shapes, types or devices disagree.
 pub fn decoder_gram(vae: &Vae, latent: &Tensor) -> Result<DMatrix<f64>> {
+    let tangents = decoder_tangents(vae, latent)?;
+    to_matrix(&tangents.matmul(&tangents.t()?)?)
+}
+
+/// J_g = ∂g/∂z at `latent` ([1, d_z]), `[d_x, d_z]`, by d_z tangents pushed forward at once. `vae` must be in double
+/// precision.
+///
+/// # Errors
+/// If shapes, types or devices disagree.
+pub fn decoder_jacobian(vae: &Vae, latent: &Tensor) -> Result<DMatrix<f64>> {
+    Ok(to_matrix(&decoder_tangents(vae, latent)?)?.transpose())
+}
+
+/// ∂g/∂z_i as row i, `[d_z, d_x]`.
+fn decoder_tangents(vae: &Vae, latent: &Tensor) -> Result<Tensor> {
     let network = vae.decoder_mean();
     let latent_dim = vae.architecture().latent_dim;
     let trace = network.trace(latent)?.repeat(latent_dim)?;
-    let tangents = network.tangent(&trace, &Tensor::eye(latent_dim, DType::F64, latent.device())?)?;
-    to_matrix(&tangents.matmul(&tangents.t()?)?)
+    network.tangent(&trace, &Tensor::eye(latent_dim, DType::F64, latent.device())?)
 }
 
 /// A `[rows, columns]` tensor as a double-precision matrix.

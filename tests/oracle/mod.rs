@@ -181,6 +181,8 @@ proptest! {
         let linear = vaecert::bounds::LinearGaussian::new(&encoder, &std, &decoder).unwrap();
         let exact = linear.margin(radius, plan.level, MARGIN_TOLERANCE, 20_000).unwrap();
         prop_assert!(exact.lower.get() >= exact.upper.get() * (1.0 - MARGIN_TOLERANCE), "{exact:?}");
+        let recorded = record.exact_margin.unwrap();
+        prop_assert!(recorded.lower.get() <= exact.upper.get() && exact.lower.get() <= recorded.upper.get());
         let ladder = record.first_order.unwrap();
         let (theorem1, operator, whitened) = (ladder.theorem1.get(), ladder.operator.get(), ladder.whitened.get());
         let below = |low: f64, high: f64| low <= high * (1.0 + RELATIVE_TOLERANCE);
