@@ -25,6 +25,9 @@
 //! | g(z) | `decoder_mean` | \[d_x\]; the mean of p(x given z): the sigmoid of the logits if that is Bernoulli |
 //! | J = ∂μ/∂x | `encoder_jacobian` | \[d_z, d_x\] |
 //! | J_gᵀJ_g, J_g = ∂g/∂z | `decoder_gram` | \[d_z, d_z\] |
+//! | Σ = J_gS²J_gᵀ | `FirstOrderDamage` | \[d_x, d_x\], never formed: its eigenvalues λ are those of S J_gᵀJ_g S |
+//! | Q = Σλᵢηᵢ² | `QuadraticForm` | ‖Δ(x, 0)‖² to first order, output units squared |
+//! | r\* | `Proposition1::exact` | √ of Q's m-quantile, output units |
 //! | r | `radius` | L2 distance of reconstructions, output units |
 //! | m | `level` | probability |
 //! | β | `beta` | weight of the divergence in training |
@@ -36,11 +39,13 @@
 //!
 //! * [`quantity`]: lower bounds, upper bounds and estimates as types that never mix · [`seed`]: named random streams ·
 //!   [`progress`] · [`files`]: writes that survive a kill · [`threads`]: results that do not depend on their number
-//! * [`stats`]: binomial bounds, order statistics, the normal distribution · [`linalg`]: norms and singular vectors
+//! * [`stats`]: binomial bounds, order statistics, the normal distribution, quadratic forms in normal variables ·
+//!   [`linalg`]: norms, singular vectors, eigenvalues
 //! * [`data`]: where inputs come from
 //! * [`model`]: layers, networks, the VAE, its training, its file
 //! * [`sensitivity`]: how far the code can move: Jacobians and the linear region
-//! * [`bounds`]: Theorem 1 and its sharper forms; the exact margin of a linear-Gaussian VAE
+//! * [`bounds`]: Theorem 1 and its sharper forms; the Gamma sum of Proposition 1; the exact margin of a linear-Gaussian
+//!   VAE
 //! * [`attack`]: perturbations that may break robustness
 //! * [`margin`]: r, P(‖Δ‖ ≤ r) and the smallest refuted norm
 //! * [`audit`]: all of it for one input, for many, and the summary; replaying what a run saved

@@ -273,3 +273,80 @@ impl Tally {
         self.lost += f64::from(u8::from(tangent && !decoder));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Architecture;
+
+    fn plan() -> LinearizationPlan {
+        LinearizationPlan {
+            scales: vec![1.0, 0.5],
+            probabilities: vec![Probability::new(0.3).unwrap(), Probability::HALF],
+            draws: 3000,
+            seed: Seed(0),
+        }
+    }
+
+    fn linear(decoder: &[f32]) -> Vae {
+        let architecture = Architecture { latent_dim: 2, ..Architecture::preset("linear", &[3]).unwrap() };
+        let tensor = |values: &[f32], shape: &[usize]| Tensor::from_slice(values, shape, &Device::Cpu).unwrap();
+        let parameters = [
+            tensor(&[1.0, 0.0, 0.5, 0.0, 1.0, -0.5], &[2, 3]),
+            tensor(&[0.0; 2], &[2]),
+            tensor(&[0.0; 6], &[2, 3]),
+            tensor(&[0.0, -1.0], &[2]),
+            tensor(decoder, &[3, 2]),
+            tensor(&[0.0; 3], &[3]),
+        ];
+        Vae::from_parameters(architecture, &parameters).unwrap().converted(DType::F64, &Device::Cpu).unwrap()
+    }
+
+    #[test]
+    fn a_linear_decoder_is_its_own_tangent() {
+        let found = plan().compare(&linear(&[1.0, 0.2, 0.0, 1.0, 0.3, -1.0]), &[0.1, 0.2, 0.3], 7).unwrap();
+        assert_eq!(found.points.len(), 4);
+        for point in &found.points {
+            // A draw within rounding of r may be counted differently.
+            assert!(point.difference.abs() <= 1.0 / 3000.0, "{point:?}");
+            let expected = point.first_order.get();
+            assert!((point.tangent_share - expected).abs() < 5.0 * (0.25f64 / 3000.0).sqrt(), "{point:?}");
+        }
+        // r is proportional to the factor of σ.
+        assert!((found.points[0].radius - 2.0 * found.points[2].radius).abs() < 1e-12);
+        let rows = plan().rows(&[found]);
+        assert_eq!(rows.iter().map(|row| row.scale).collect::<Vec<_>>(), [1.0, 0.5, 1.0, 0.5]);
+    }
+
+    #[test]
+    fn rates_are_slopes_of_logarithms() {
+        let row = |scale: f64, rms_difference: f64| LinearizationRow {
+            scale,
+            first_order: Probability::HALF,
+            inputs: 1,
+            tangent_share: 0.5,
+            decoder_share: 0.5,
+            mean_difference: 0.0,
+            standard_error: 0.0,
+            rms_difference,
+        };
+        let rows = [row(1.0, 0.16), row(0.5, 0.04), row(0.25, 0.01)];
+        assert!((LinearizationPlan::rate(&rows, Probability::HALF).unwrap() - 2.0).abs() < 1e-12);
+        assert_eq!(LinearizationPlan::rate(&[row(1.0, 0.1), row(0.5, 0.0)], Probability::HALF), None);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        let vae = linear(&[0.0; 6]);
+        assert!(matches!(plan().compare(&vae, &[0.0; 3], 4), Err(LinearizationError::NoDamage { input: 4 })));
+        let broken = |change: fn(&mut LinearizationPlan)| {
+            let mut plan = plan();
+            change(&mut plan);
+            plan.check().unwrap_err()
+        };
+        assert!(matches!(broken(|plan| plan.scales = vec![]), LinearizationError::Nothing(_)));
+        assert!(matches!(broken(|plan| plan.probabilities.clear()), LinearizationError::Nothing(_)));
+        assert!(matches!(broken(|plan| plan.scales[0] = f64::INFINITY), LinearizationError::Scale(_)));
+        assert!(matches!(broken(|plan| plan.draws = 1), LinearizationError::Draws(1)));
+    }
+}

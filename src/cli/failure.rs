@@ -47,8 +47,7 @@ impl From<DataError> for Failure {
         let code = match error {
             DataError::UnknownSource { .. }
             | DataError::MissingDirectory { .. }
-            | DataError::BadSpecification { .. }
-            | DataError::OutOfRange { .. } => ExitCode::Usage,
+            | DataError::BadSpecification { .. } => ExitCode::Usage,
             _ => ExitCode::Unreadable,
         };
         Self::new(code, error)

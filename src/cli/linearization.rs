@@ -9,6 +9,7 @@ use super::exit_code::ExitCode;
 use super::failure::Failure;
 use super::terminal::Terminal;
 use crate::audit::linearization::{LinearizationPlan, LinearizationRow};
+use crate::audit::run::RunError;
 use crate::data::{DataSource, Split};
 use crate::model::{embedded, Model};
 use crate::progress::Progress;
@@ -34,16 +35,18 @@ pub(crate) fn linearization(arguments: &LinearizationArguments) -> Result<ExitCo
         SplitArgument::Test => Split::Test,
     };
     let dataset = source.load(split, Seed(arguments.data.data_seed))?;
-    let chosen = dataset.take(arguments.first..arguments.first.saturating_add(arguments.inputs))?;
+    if arguments.inputs == 0 {
+        return Err(RunError::NoInputs.into());
+    }
+    let last = arguments.first.saturating_add(arguments.inputs - 1);
+    if last >= dataset.len() {
+        return Err(RunError::Range { first: arguments.first, last, available: dataset.len() }.into());
+    }
+    let chosen = dataset.take(arguments.first..last + 1)?;
     let vae = model.vae.converted(DType::F64, &Device::Cpu)?;
-    if chosen.item_shape() != vae.architecture().input_shape {
-        let message = format!(
-            "the model takes inputs of shape {:?}, but {} has {:?}; choose data that fit it",
-            vae.architecture().input_shape,
-            chosen.name(),
-            chosen.item_shape()
-        );
-        return Err(Failure::new(ExitCode::Usage, message));
+    let expected = vae.architecture().input_dim();
+    if chosen.dim() != expected {
+        return Err(RunError::Shape { data: chosen.dim(), model: expected }.into());
     }
 
     let workers = Workers::new(arguments.threads)?;
@@ -71,12 +74,8 @@ pub(crate) fn linearization(arguments: &LinearizationArguments) -> Result<ExitCo
         let rates: Vec<_> = plan.probabilities.iter().map(|&p| (p, LinearizationPlan::rate(&rows, p))).collect();
         terminal.print(&format!("{}\n", serde_json::json!({ "rows": rows, "rates": rates })))?;
     } else {
-        let heading = format!(
-            "model   {name}\ndata    {} {split}, inputs {} to {}",
-            chosen.name(),
-            arguments.first,
-            arguments.first + chosen.len() - 1
-        );
+        let heading =
+            format!("model   {name}\ndata    {} {split}, inputs {} to {}", chosen.name(), arguments.first, last);
         terminal.print(&format!("{heading}\n{}", table(&plan, &rows)))?;
     }
     Ok(ExitCode::Met)

@@ -1,5 +1,6 @@
 //! What a user sees: tables, JSON lines, training, help.
 
+use vaecert::audit::linearization::LinearizationRow;
 use vaecert::audit::{InputRecord, Summary};
 use vaecert::model::Model;
 
@@ -43,6 +44,43 @@ fn json_lines_read_back_as_records_and_a_summary() {
     let file = |name: &str| std::fs::read_to_string(folder.path().join("run").join(name)).unwrap();
     assert_eq!(file("inputs.jsonl").lines().collect::<Vec<_>>(), lines[..3]);
     assert_eq!(serde_json::from_str::<Summary>(&file("summary.json")).unwrap(), summary);
+}
+
+#[test]
+fn the_linearisation_of_digits_becomes_exact_as_sigma_shrinks() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments =
+        ["linearization", "--inputs", "4", "--draws", "4000", "--scales", "1,0.0001", "--probabilities", "0.5"];
+    let answer = vaecert(folder.path(), &[&arguments[..], &["--json"]].concat());
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    let last: serde_json::Value = serde_json::from_str(answer.stdout.lines().last().unwrap()).unwrap();
+    let rows: Vec<LinearizationRow> = serde_json::from_value(last["rows"].clone()).unwrap();
+    // 16,000 draws of the tangent against the Gamma sum: five standard errors.
+    assert!(rows.iter().all(|row| (row.tangent_share - 0.5).abs() < 5.0 * 0.5 / 16_000f64.sqrt()), "{rows:?}");
+    assert!(rows[0].rms_difference > 0.01 && rows[1].rms_difference < 0.001, "{rows:?}");
+    // The same bytes on any number of threads, and a table for eyes.
+    let threaded = vaecert(folder.path(), &[&arguments[..], &["--json", "--threads", "3"]].concat());
+    assert_eq!(answer.stdout, threaded.stdout);
+    let table = vaecert(folder.path(), &arguments);
+    assert!(table.stdout.contains("Gamma sum") && table.stdout.contains("too few factors of σ"), "{}", table.stdout);
+}
+
+#[test]
+fn an_affine_model_is_audited_with_its_exact_margin() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = ["--data", "gaussian:4,1,0.25"];
+    let train = ["train", "--architecture", "linear", "--latent-dim", "2", "--epochs", "3", "--out", "m.safetensors"];
+    assert_eq!(vaecert(folder.path(), &[&train[..], &data].concat()).code, 0);
+    let answer = vaecert(folder.path(), &quick(&["--model", "m.safetensors", data[0], data[1], "--json"]));
+    for line in answer.stdout.lines().take(3) {
+        let record: InputRecord = serde_json::from_str(line).unwrap();
+        let exact = record.exact_margin.unwrap();
+        assert!(record.first_order.unwrap().whitened.get() <= exact.upper.get(), "{line}");
+        assert!(record.margin_upper.is_none_or(|upper| exact.lower.get() <= upper.get()), "{line}");
+    }
+    let joint =
+        vaecert(folder.path(), &quick(&["--model", "m.safetensors", data[0], data[1], "--json", "--threat", "joint"]));
+    assert!(joint.stdout.contains("\"exact_margin\":null"), "{}", joint.stdout);
 }
 
 #[test]

@@ -32,6 +32,26 @@ fn mnist(folder: &Path, code: i32, fragments: &[&str]) {
 }
 
 #[test]
+fn a_linearisation_that_makes_no_sense() {
+    let folder = mnist_folder(&idx(3));
+    let cases: [(&[&str], &[&str]); 9] = [
+        (&["--scales", "1,-2"], &["factor of σ", "above 0", "-2"]),
+        (&["--scales", "1,nan"], &["factor of σ", "NaN"]),
+        (&["--probabilities", "0.5,1"], &["strictly between 0 and 1"]),
+        (&["--draws", "1"], &["number of draws", "found 1"]),
+        (&["--first", "1000"], &["inputs 1000 to 1009", "360"]),
+        (&["--inputs", "0"], &["--inputs must be at least 1"]),
+        (&["--data", "mnist"], &["--data-dir"]),
+        (&["--data", "mnist", "--data-dir", ".", "--inputs", "2"], &["9 values per input", "model expects 64"]),
+        (&["--scales", "x"], &["expected a number"]),
+    ];
+    for (arguments, fragments) in cases {
+        refused(folder.path(), &[&["linearization"], arguments].concat(), 2, fragments);
+    }
+    refused(folder.path(), &["linearization", "--model", "absent.safetensors"], 5, &["absent.safetensors"]);
+}
+
+#[test]
 fn a_truncated_idx_file() {
     let folder = mnist_folder(&idx(3)[..20]);
     mnist(folder.path(), 5, &["t10k-images-idx3-ubyte", "34", "20"]);
