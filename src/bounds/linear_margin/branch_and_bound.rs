@@ -181,7 +181,7 @@ impl<'a> BranchAndBound<'a> {
                 }
                 continue;
             }
-            if self.evaluator.evaluations >= budget || cuts >= MAX_CUTS {
+            if self.evaluator.evaluations >= budget || cuts >= MAX_CUTS.min(budget) {
                 settled = settled.min(cone.lower);
                 break;
             }

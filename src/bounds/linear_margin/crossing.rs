@@ -3,6 +3,9 @@
 use crate::bounds::BoundError;
 
 const MAX_STEPS: usize = 200;
+/// How far from a scale where F is not known others are tried.
+const SMALLEST_SHARE: f64 = 1e-20;
+const LARGEST_SHARE: f64 = 1e40;
 /// Steps between two bisections, which keep the secants from creeping.
 const BISECT_EVERY: usize = 5;
 
@@ -133,8 +136,17 @@ fn separate(
         }
         width *= 4.0;
     }
+    let mut scale = 0.5 * centre;
+    while width >= 1.0 && scale > found.inside().max(SMALLEST_SHARE * centre) {
+        let lower = probe(scale)?.0;
+        if lower > level {
+            found.kept.push((scale, lower));
+            break;
+        }
+        scale *= 0.5;
+    }
     let mut width = tolerance.max(1e-15);
-    while centre * (1.0 + width) < found.outside.min(farthest) {
+    while width < LARGEST_SHARE && centre * (1.0 + width) < found.outside.min(farthest) {
         if probe(centre * (1.0 + width))?.1 <= level {
             found.outside = centre * (1.0 + width);
             break;

@@ -14,7 +14,8 @@
 //! ζᵀHζ = Σ_ij ζ_iζ_j (L_i + L_j)/(8π(λ_i + λ_j)),  L_i = ∫₀^∞ max_vertices |q| · λ_i/(1 + λ_i²x) dx.
 //!
 //! max|q| falls with x, so its value at the left end of a panel, times the panel's exact integral of the rest,
-//! bounds L_i from above.
+//! bounds L_i from above. Beyond the last panel 1/(1 − iy) = i/y + R with |R| ≤ 1/y² gives
+//! |κ|² ≤ (2/x)(Σζ_i/λ_i)² + (2n/x²)Σζ_i²/λ_i⁴, which is again a form, with a diagonal part.
 
 use nalgebra::{DMatrix, DVector, DVectorView};
 
@@ -33,6 +34,8 @@ struct Panel {
     decay: Vec<f64>,
     /// ∫ λ_i/(1 + λ_i²x) dx over the panel.
     integral: Vec<f64>,
+    /// What comes on top of the diagonal of 8πH, but for |q|.
+    diagonal: Vec<f64>,
 }
 
 /// The panels for one set of λ_i > 0.
@@ -55,20 +58,23 @@ impl Curvature {
                 break;
             }
         }
-        // Beyond `left`: λ_i/(1 + λ_i²x) ≤ 1/(λ_i x) as well as ≤ λ_i, and |q| falls at least like x^{−1/4} up to
-        // the factor (1 + 1/(λ²x))^{1/4} for the largest λ. ∫ x^{−5/4} from `left` is 4·left^{−1/4}.
+        // |q| falls at least like x^{−1/4}, up to a factor (1 + 1/(λ²x))^{1/4} < 1.025 for the largest λ.
+        // ∫x^{−5/4} from `left` is 4·left^{−1/4} and ∫x^{−9/4} is 0.8·left^{−5/4}.
         let mut tail = panel(eigenvalues, left, left);
-        tail.integral = eigenvalues.iter().map(|eigenvalue| 4.1 / eigenvalue).collect();
+        tail.integral = eigenvalues.iter().map(|eigenvalue| 8.2 / eigenvalue).collect();
+        let count = eigenvalues.len() as f64;
+        tail.diagonal = eigenvalues.iter().map(|a| 1.64 * count / (a * (a * left)) / a / a).collect();
         panels.push(tail);
         Self { eigenvalues: eigenvalues.to_vec(), panels }
     }
 
     /// The edges of the simplex of the `vertices` (columns, energies), measured by H there.
     pub(super) fn edges(&self, vertices: &DMatrix<f64>) -> Edges {
-        let weights = self.weights(vertices);
+        let (weights, diagonal) = self.weights(vertices);
         let size = weights.len();
         let form = DMatrix::from_fn(size, size, |i, j| {
-            (weights[i] + weights[j]) / (8.0 * std::f64::consts::PI * (self.eigenvalues[i] + self.eigenvalues[j]))
+            let shared = (weights[i] + weights[j]) / (self.eigenvalues[i] + self.eigenvalues[j]);
+            (shared + if i == j { diagonal[i] } else { 0.0 }) / (8.0 * std::f64::consts::PI)
         });
         let product = vertices.tr_mul(&(&form * vertices));
         let squared = DMatrix::from_fn(vertices.ncols(), vertices.ncols(), |j, l| {
@@ -78,12 +84,15 @@ impl Curvature {
         // all below 1e-12, move a squared length by at most this.
         let size_of = |v: DVectorView<'_, f64>| v.iter().enumerate().map(|(i, z)| z * form[(i, i)].sqrt()).sum::<f64>();
         let largest = vertices.column_iter().map(size_of).fold(0.0, f64::max);
-        Edges { squared, error: 4e-12 * largest * largest }
+        // A NaN on the way must not pass for a short edge.
+        let known = form.iter().chain(product.iter()).all(|entry| entry.is_finite());
+        Edges { squared, error: if known { 4e-12 * largest * largest } else { f64::INFINITY } }
     }
 
-    /// L_i for every i.
-    fn weights(&self, vertices: &DMatrix<f64>) -> Vec<f64> {
+    /// L_i for every i, and the diagonal part of 8πH.
+    fn weights(&self, vertices: &DMatrix<f64>) -> (Vec<f64>, Vec<f64>) {
         let mut weights = vec![0.0; self.eigenvalues.len()];
+        let mut diagonal = weights.clone();
         for panel in &self.panels {
             let exponent = vertices
                 .column_iter()
@@ -93,8 +102,11 @@ impl Curvature {
             for (weight, integral) in weights.iter_mut().zip(&panel.integral) {
                 *weight += characteristic * integral;
             }
+            for (total, part) in diagonal.iter_mut().zip(&panel.diagonal) {
+                *total += characteristic * part;
+            }
         }
-        weights
+        (weights, diagonal)
     }
 }
 
@@ -152,5 +164,6 @@ fn panel(eigenvalues: &[f64], left: f64, right: f64) -> Panel {
         central: (-0.25 * eigenvalues.iter().map(|a| (a * (a * left)).ln_1p()).sum::<f64>()).exp(),
         decay: eigenvalues.iter().map(|a| 0.5 * left * a / (1.0 + a * (a * left))).collect(),
         integral: eigenvalues.iter().map(integral).collect(),
+        diagonal: vec![],
     }
 }

@@ -13,7 +13,7 @@ impl Evaluator {
     /// `(lower, upper)` of F(λ, u) for `eigenvalues` λ ≥ 0 and `shifts` u; (0, 1) where F is out of reach.
     ///
     /// # Errors
-    /// [`BoundError::QuadraticForm`] for numbers that are not finite.
+    /// [`BoundError::QuadraticForm`] for eigenvalues that are not finite.
     pub(super) fn enclose(&mut self, eigenvalues: &[f64], shifts: &[f64]) -> Result<(f64, f64), BoundError> {
         if eigenvalues.iter().all(|&eigenvalue| eigenvalue <= 0.0) {
             return Ok((1.0, 1.0));
@@ -22,7 +22,10 @@ impl Evaluator {
         match QuadraticForm::new(eigenvalues, shifts, 0.0).and_then(|form| form.cdf(1.0)) {
             Ok(cdf) => Ok((cdf.lower().clamp(0.0, 1.0), cdf.upper().clamp(0.0, 1.0))),
             Err(
-                QuadraticFormError::NotConverged { .. } | QuadraticFormError::Shift { .. } | QuadraticFormError::Spread,
+                QuadraticFormError::NotConverged { .. }
+                | QuadraticFormError::Shift { .. }
+                | QuadraticFormError::NotFinite { what: "shift", .. }
+                | QuadraticFormError::Spread,
             ) => Ok((0.0, 1.0)),
             Err(error) => Err(error.into()),
         }

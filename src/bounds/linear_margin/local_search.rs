@@ -49,21 +49,28 @@ impl LocalSearch<'_> {
             }
         }
         starts.extend((0..size).map(|i| DVector::from_fn(size, |j, _| if i == j { 1.0 } else { 0.0 })));
-        let mut best: Option<(Point, Vec<f64>)> = None;
-        for start in starts {
-            if let Some(found) = self.descend(start, evaluator)? {
-                if best.as_ref().is_none_or(|best| found.0.distance < best.0.distance) {
-                    best = Some(found);
-                }
-            }
-            if best.is_some() && evaluator.evaluations >= budget / 2 {
+        let mut ends: Vec<(Point, Vec<f64>)> = Vec::new();
+        for start in &starts {
+            ends.extend(self.descend(start.clone(), evaluator)?);
+            if !ends.is_empty() && evaluator.evaluations >= budget / 2 {
                 break;
             }
         }
         let direction = DVector::zeros(self.whitened.gain.ncols());
         let mut incumbent = Incumbent { upper: f64::INFINITY, direction, weights: vec![1.0; size] };
-        if let Some((point, weights)) = best {
+        ends.sort_by(|a, b| a.0.distance.total_cmp(&b.0.distance));
+        for (point, weights) in ends {
             self.accept(&mut incumbent, &point, weights, evaluator)?;
+            if incumbent.upper.is_finite() {
+                return Ok(incumbent);
+            }
+        }
+        // A latent coordinate that the decoder ignores counts with its rounding in the search, draws it there, and does
+        // not hold up; the starts themselves may.
+        for start in starts {
+            if let Some(point) = self.boundary(start, evaluator)? {
+                self.accept(&mut incumbent, &point, vec![1.0; size], evaluator)?;
+            }
         }
         Ok(incumbent)
     }
@@ -116,7 +123,8 @@ impl LocalSearch<'_> {
         let norm = x.dot(&shifts).max(0.0).sqrt();
         let high = &self.whitened.high;
         let speed = shifts.iter().zip(high).map(|(shift, value)| shift * shift * value).sum::<f64>().sqrt();
-        if !(norm > 0.0 && speed > 1e-12 * norm) {
+        let largest = high.iter().copied().fold(0.0, f64::max);
+        if !(norm > 0.0 && speed > 1e-12 * norm * (largest * self.whitened.gram.trace()).sqrt()) {
             return Ok(None);
         }
         let at_zero = (self.at_zero, 1.0);

@@ -32,7 +32,7 @@ impl LinearGaussian<'_> {
     ///
     /// # Errors
     /// [`BoundError::Shape`]; [`BoundError::OutOfRange`] for a direction without a finite positive norm, a level below
-    /// 1e-300 or a model whose scaled matrices leave [1e-150, 1e150]; [`BoundError::Linalg`].
+    /// 1e-300 or a model whose scaled matrices leave [1e-60, 1e60]; [`BoundError::Linalg`].
     pub fn margin_along(
         &self,
         direction: &DVector<f64>,

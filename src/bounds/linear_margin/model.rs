@@ -4,8 +4,8 @@ use crate::bounds::{check_std, BoundError};
 use crate::linalg::{frobenius_norm, LinalgError};
 use nalgebra::{DMatrix, DVector, SymmetricEigen};
 
-/// Largest size, and inverse of the smallest one, that a scaled matrix may have.
-const LARGEST_SCALE: f64 = 1e150;
+/// Largest size, and inverse of the smallest one, that a scaled matrix may have: its fourth power is a double.
+const LARGEST_SCALE: f64 = 1e60;
 /// Smaller rows count as of this share: weights so large that rounding errors took over would only harm.
 const LEAST_ROW: f64 = 1e-12;
 const MAX_ITERATIONS_PER_ROW: usize = 200;
@@ -29,6 +29,9 @@ impl<'a> LinearGaussian<'a> {
         decoder_gain: &'a DMatrix<f64>,
     ) -> Result<Self, BoundError> {
         let expected = encoder_gain.nrows();
+        if expected == 0 {
+            return Err(BoundError::Shape { what: "the code", expected: 1, found: 0 });
+        }
         for (what, found) in [("the encoder std", encoder_std.len()), ("a decoder row", decoder_gain.ncols())] {
             if found != expected {
                 return Err(BoundError::Shape { what, expected, found });
@@ -55,7 +58,12 @@ impl<'a> LinearGaussian<'a> {
         let mut output = self.decoder_gain.clone();
         let mut gain = self.encoder_gain.clone();
         for (i, &std) in self.encoder_std.iter().enumerate() {
-            output.column_mut(i).iter_mut().for_each(|entry| *entry = *entry * std / radius);
+            let factor = std / radius;
+            if !factor.is_normal() {
+                return Err(BoundError::OutOfRange { what: "the encoder's standard deviation over the radius" });
+            }
+            // What underflows here is nothing beside a norm in range.
+            output.column_mut(i).iter_mut().for_each(|entry| *entry *= factor);
             gain.row_mut(i).iter_mut().for_each(|entry| *entry /= std);
         }
         let output_norm = in_range("the decoder gain times the std over the radius", self.decoder_gain, &output)?;

@@ -276,6 +276,59 @@ fn a_direction_the_decoder_ignores_has_no_upper_end() {
 }
 
 #[test]
+fn a_latent_that_the_decoder_ignores_does_not_hide_the_others() {
+    // Only the first latent reaches the output; the second moves a million times faster.
+    let (a, s) = (DMatrix::from_diagonal(&vector(&[1.0, 1e7])), vector(&[1.0, 1.0]));
+    let w = DMatrix::from_row_slice(1, 2, &[1.0, 0.0]);
+    let problem = Problem::new(LinearGaussian::new(&a, &s, &w).unwrap(), 2.0, 0.5);
+    let (found, along) = (problem.margin(0.01, 5000), problem.along(&vector(&[1.0, 0.0])));
+    assert!(found.lower <= along.1 && found.upper <= along.1 * (1.0 + SAME), "{found:?} {along:?}");
+    // A gain of any size: the margin scales with its inverse.
+    for scale in [1e-13, 1e13] {
+        let a = DMatrix::identity(2, 2) * scale;
+        let one = DMatrix::identity(2, 2);
+        let found = Problem::new(LinearGaussian::new(&a, &s, &one).unwrap(), 2.0, 0.5).margin(0.01, 5000);
+        assert!(found.upper.is_finite() && found.lower >= 0.99 * found.upper, "{scale}: {found:?}");
+    }
+}
+
+#[test]
+fn numbers_at_the_end_of_the_range_are_refused_or_right() {
+    let one = |value: f64| DMatrix::from_element(1, 1, value);
+    // Decoder gain and radius times the same power of two leave the margin as it is.
+    let (a, s, scale) = (one(1e-173), vector(&[1.2e-173]), 2f64.powi(500));
+    for radius in [3e-323, 1.2e-309, 3e-308] {
+        let margin = |scale: f64| {
+            let w = one(1e-150 * scale);
+            let radius = Radius::new(radius * scale).unwrap();
+            LinearGaussian::new(&a, &s, &w).unwrap().margin(radius, Probability::HALF, 0.01, 1000)
+        };
+        match (margin(1.0), margin(scale)) {
+            (Ok(here), Ok(there)) => {
+                assert!(
+                    here.lower.get() <= there.upper.get() && there.lower.get() <= here.upper.get(),
+                    "{here:?} {there:?}"
+                );
+            }
+            (Err(error), _) => assert!(matches!(error, BoundError::OutOfRange { .. }), "{error}"),
+            (here, there) => panic!("{here:?} {there:?}"),
+        }
+    }
+    assert!(matches!(
+        LinearGaussian::new(&one(1.0), &vector(&[1e-200]), &one(1.0)).unwrap().margin(
+            Radius::new(1e200).unwrap(),
+            Probability::HALF,
+            0.01,
+            100
+        ),
+        Err(BoundError::OutOfRange { .. })
+    ));
+    let (one_gain, std, tiny) = (one(1.0), vector(&[1.0]), one(1e-20));
+    let problem = Problem::new(LinearGaussian::new(&one_gain, &std, &tiny).unwrap(), 1.0, 0.5);
+    assert!(problem.along(&vector(&[1.0])).0 > 1e18);
+}
+
+#[test]
 fn a_small_budget_still_gives_a_bracket() {
     let (a, w) = (random_matrix(11, 4, 4), random_matrix(12, 4, 4));
     let s = DVector::from_element(4, 1.0);
@@ -290,6 +343,8 @@ fn a_small_budget_still_gives_a_bracket() {
 fn broken_input_is_handed_back() {
     let (one, s) = (DMatrix::identity(2, 2), vector(&[1.0, 1.0]));
     let wide = DMatrix::identity(2, 3);
+    let (nothing, empty) = (DMatrix::zeros(0, 2), DVector::zeros(0));
+    assert!(LinearGaussian::new(&nothing, &empty, &DMatrix::zeros(2, 0)).is_err());
     assert!(matches!(LinearGaussian::new(&one, &s, &wide), Err(BoundError::Shape { expected: 2, found: 3, .. })));
     assert!(matches!(
         LinearGaussian::new(&one, &vector(&[1.0, 0.0]), &one),

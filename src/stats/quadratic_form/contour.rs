@@ -82,7 +82,8 @@ impl<'a> Trapezoid<'a> {
         let tolerance = tolerance(tilt);
         let mut modulus = Modulus::new(tilt, geometry.hyperbola, pole, ALONE);
         let [mut left, mut right] = geometry.sides(&modulus, tolerance);
-        if left.step <= 0.0 || right.step <= 0.0 {
+        let joined = tilt.factors.len() > ALONE || tilt.shifts.len() > ALONE;
+        if joined && (left.step <= 0.0 || right.step <= 0.0) {
             modulus = Modulus::new(tilt, geometry.hyperbola, pole, usize::MAX);
             [left, right] = geometry.sides(&modulus, tolerance);
         }
@@ -208,8 +209,9 @@ impl Geometry {
         };
         let left = side(self.left, self.angle - self.left);
         let mut right = side(self.right, self.angle + self.right);
-        for share in RIGHT_SHARES {
-            // Not also where it is long enough already.
+        // Without any bound only the narrowest is worth its time.
+        let shares = if right.step > 0.0 { &RIGHT_SHARES[..] } else { &RIGHT_SHARES[RIGHT_SHARES.len() - 1..] };
+        for share in shares {
             if right.step >= left.step {
                 break;
             }

@@ -70,7 +70,7 @@ impl Factors {
 
     /// f at the nodes, each with a bound on its relative error.
     ///
-    /// In units of 2⁻⁵³: the parts of v are within a = 12 + x, as x is rounded too; so a factor 1 − κv, with |κv|/|1 − κv| ≤ √2·min(|κv|, 1) on
+    /// In units of 2⁻⁵³: the parts of v are within a = 20 + x, as x is rounded too; so a factor 1 − κv, with |κv|/|1 − κv| ≤ √2·min(|κv|, 1) on
     /// the contour, is within (a + 3)√2·min(|κv|, 1) + 1 and its product within 2.3 more, of which the root takes half.
     /// Whatever enters through the exponential costs its size times its relative error. The standard library's
     /// functions are taken to be within two units in the last place.
@@ -104,7 +104,7 @@ impl Factors {
             let exponents = products + high_size + 2.0 * tilt.slope.abs() * node.size;
             let squares = shifted.size + tilt.variance * node.size * node.size;
             let reach = (self.weight * node.size).min(0.5 * self.count);
-            let place = 12.0 + node.x;
+            let place = 20.0 + node.x;
             let roundings = 4.0 * place
                 + 1.7 * self.count
                 + 1.5 * (place + 3.0) * reach

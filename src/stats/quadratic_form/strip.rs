@@ -233,17 +233,20 @@ impl<'a> Modulus<'a> {
         // The shifts' part of the rate is t − Ση·slope or, the same, (t − Ση) + Ση(1 − slope), of which the second is
         // accurate while the slopes are near 1 and the first once they are 0.
         let normal = self.tilt.variance * self.tilt.c;
-        let (mut direct, mut direct_error) = (self.tilt.t - normal, ROUNDING * normal.abs());
-        let (mut relative, mut relative_error) = (self.tilt.slope, self.tilt.slope_error);
+        let (mut direct, mut relative) = (self.tilt.t - normal, self.tilt.slope);
+        let (mut direct_size, mut relative_size) = (self.tilt.t + normal.abs(), self.tilt.slope.abs());
         for Shift { kappa, eta } in &self.tilt.shifts {
             let (slope, rise) = self.shift_beyond(edge, *kappa, at);
             direct -= eta * slope;
-            direct_error += 4.0 * ROUNDING * (eta * slope).abs();
+            direct_size += (eta * slope).abs();
             relative += eta - eta * slope;
-            relative_error += 4.0 * ROUNDING * eta.abs() * (1.0 + slope);
+            relative_size += eta.abs() * (1.0 + slope);
             logarithm += eta / kappa * rise;
         }
-        rate += (direct - direct_error).max(relative - relative_error);
+        let rounding = (self.tilt.shifts.len() as f64 + 10.0) * ROUNDING;
+        direct -= rounding * direct_size;
+        relative -= rounding * relative_size + self.tilt.slope_error;
+        rate += direct.max(relative);
         for group in &self.shift_groups {
             logarithm += group.cost(self.square(edge, group.kappa, at.cosh).sqrt(), at.size, 1.0, 3);
         }
@@ -305,7 +308,9 @@ impl<'a> Modulus<'a> {
             let steep = edge.sine <= edge.cosine;
             let end = if steep { at.cosh } else { f64::INFINITY };
             let square = self.smallest_square(edge, kappa, at.cosh, end);
-            (numerator / (edge.sine * square * square), 0.0)
+            // The numerator's parts nearly cancel.
+            let rounding = 8.0 * ROUNDING * (numerator + 4.0 * a * p);
+            ((numerator + rounding) / (edge.sine * square * square), 0.0)
         } else {
             (0.0, ((edge.sine * p - a) / self.square(edge, kappa, at.cosh)).max(0.0))
         }
