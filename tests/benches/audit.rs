@@ -9,14 +9,16 @@ use std::num::NonZeroUsize;
 
 use candle_core::{DType, Device, Tensor};
 use criterion::{criterion_group, criterion_main, Criterion};
+use nalgebra::{DMatrix, DVector};
 use vaecert::attack::{Threat, Victim};
 use vaecert::audit::input::AuditedModel;
 use vaecert::audit::AuditPlan;
+use vaecert::bounds::LinearGaussian;
 use vaecert::data::Dataset;
 use vaecert::margin::{sample_distances, RadiusRule};
 use vaecert::model::train::{Trainer, TrainingPlan};
 use vaecert::model::{embedded, Architecture, Vae};
-use vaecert::quantity::Probability;
+use vaecert::quantity::{Probability, Radius};
 use vaecert::seed::{standard_normal, Seed};
 use vaecert::sensitivity::encoder_jacobian;
 use vaecert::stats::quadratic_form::QuadraticForm;
@@ -109,10 +111,23 @@ fn quadratic_forms(c: &mut Criterion) {
     }
 }
 
+fn exact_margin(c: &mut Criterion) {
+    // Eight latent coordinates, decoder gains from 1 to 0.3, an encoder that makes every axis count the same.
+    let gains: Vec<f64> = (0..8).map(|i| 0.3f64.powf(f64::from(i) / 7.0)).collect();
+    let decoder = DMatrix::from_diagonal(&DVector::from_vec(gains.clone()));
+    let encoder = DMatrix::from_diagonal(&DVector::from_iterator(8, gains.iter().map(|gain| 1.0 / gain)));
+    let std = DVector::from_element(8, 1.0);
+    let model = LinearGaussian::new(&encoder, &std, &decoder).unwrap();
+    let radius = Radius::new(2.6).unwrap();
+    c.bench_function("exact margin to 1 %, 8 latent coordinates", |b| {
+        b.iter(|| model.margin(black_box(radius), Probability::HALF, 0.01, 20_000).unwrap());
+    });
+}
+
 criterion_group! {
     name = forms;
     config = Criterion::default().sample_size(50);
-    targets = quadratic_forms
+    targets = quadratic_forms, exact_margin
 }
 criterion_group! {
     name = benches;

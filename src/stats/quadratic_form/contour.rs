@@ -25,6 +25,8 @@ pub(super) const ROUNDING: f64 = 0.5 * f64::EPSILON;
 const PEAK_WIDTHS: f64 = 6.0;
 /// Narrower right sides of the strip to try, as shares of the first one.
 const RIGHT_SHARES: [f64; 4] = [0.7, 0.5, 0.35, 0.25];
+/// They are tried while the right side allows steps shorter than this share of what the left one allows.
+const ENOUGH: f64 = 0.7;
 /// The contour stays this share of the way to a singularity on the left.
 const LEFT_SHARE: f64 = 0.95;
 
@@ -212,13 +214,14 @@ impl Geometry {
         // Without any bound only the narrowest is worth its time.
         let shares = if right.step > 0.0 { &RIGHT_SHARES[..] } else { &RIGHT_SHARES[RIGHT_SHARES.len() - 1..] };
         for share in shares {
-            if right.step >= left.step {
+            if right.step >= ENOUGH * left.step {
                 break;
             }
             let narrower = side(share * self.right, self.angle + share * self.right);
-            if narrower.step > right.step {
-                right = narrower;
+            if narrower.step < right.step {
+                break;
             }
+            right = narrower;
         }
         [left, right]
     }
