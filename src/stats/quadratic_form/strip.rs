@@ -122,6 +122,9 @@ impl<'a> Modulus<'a> {
                 continue;
             }
             let next_level = self.log_modulus(edge, next);
+            if level.is_nan() || next_level.is_nan() {
+                return f64::INFINITY;
+            }
             // |dv/dx| ≤ w cosh x, and between two points a function stays below its larger end plus this loss.
             let cell = (level.max(next_level) + loss + spread).exp() * self.hyperbola.width * (next.sinh - here.sinh);
             total += cell;
