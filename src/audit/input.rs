@@ -266,6 +266,7 @@ fn run_attack(
 /// Decides the outcome from what is in the record, and says why.
 fn conclude(record: &mut InputRecord, plan: &AuditPlan) {
     let abstained = record.first_order.is_none();
+    let enclosed = record.exact_margin.is_some_and(|exact| exact.upper.get().is_finite());
     let already_broken = record.margin_upper.is_some_and(|upper| upper.get() <= 0.0);
     if abstained && !already_broken {
         record.reasons.push("abstained: P(‖Δ(x,0)‖ ≤ r) is not shown to exceed the level".to_owned());
@@ -281,7 +282,7 @@ fn conclude(record: &mut InputRecord, plan: &AuditPlan) {
     record.outcome = if !contradictions.is_empty() {
         record.reasons.extend(contradictions);
         Outcome::Alarm
-    } else if record.margin_upper.is_none() || (abstained && !already_broken) {
+    } else if (record.margin_upper.is_none() && !enclosed) || (abstained && !already_broken) {
         Outcome::Undecided
     } else {
         Outcome::Bracketed

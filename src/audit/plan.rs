@@ -56,7 +56,7 @@ pub enum PlanError {
         found: f64,
     },
     /// r would be chosen so small that robustness fails without any perturbation.
-    #[error("the quantile {order} that chooses r must exceed the level {level}")]
+    #[error("the quantile {order} that chooses r must exceed the level {level}; choose a larger --r-quantile, or r itself with --r")]
     QuantileBelowLevel {
         /// The quantile's order.
         order: f64,

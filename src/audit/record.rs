@@ -11,7 +11,7 @@ use crate::quantity::{Estimate, LowerBound, Radius, UpperBound};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// A refuting perturbation above and first-order estimates below, not above it where Theorem 1 speaks of the threat
+    /// A refuting perturbation (or the exact margin) above and first-order estimates below, not above it where Theorem 1 speaks of the threat
     /// (`mean`); or robustness fails without any perturbation, so that the margin is 0.
     Bracketed,
     /// One side is missing: the probability is not above the level, or no attack succeeded.

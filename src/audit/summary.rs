@@ -78,19 +78,19 @@ pub struct Linearization {
     pub within_interval: usize,
 }
 
-/// The mean empirical margin over the data, E[R(x)] with R(x) replaced by its upper bound.
+/// The mean empirical margin over the data, E[R(x)] with R(x) replaced by its smallest upper bound.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DatasetMargin {
-    /// Mean over inputs with a refutation, in input units.
+    /// Mean over inputs with an upper bound, in input units.
     pub mean: f64,
-    /// Student's t interval for the population mean of these inputs.
+    /// Student's t interval for the population mean of these upper bounds.
     pub interval: Option<(f64, f64)>,
     /// Confidence of the interval.
     pub confidence: f64,
     /// Inputs in the mean.
     pub inputs: usize,
-    /// Inputs left out because no refutation was found: their margin may be larger than any in the mean.
+    /// Inputs left out because no upper bound was found: their margin may be larger than any in the mean.
     pub without_refutation: usize,
 }
 
@@ -185,6 +185,12 @@ fn probability_difference(record: &InputRecord) -> Option<f64> {
 
 fn margin(record: &InputRecord) -> Option<f64> {
     Some(record.margin_upper?.get())
+}
+
+/// The smallest upper bound of R(x) that is known.
+fn smallest_upper(record: &InputRecord) -> Option<f64> {
+    let exact = record.exact_margin.map(|exact| exact.upper.get()).filter(|upper| upper.is_finite());
+    [margin(record), exact].into_iter().flatten().reduce(f64::min)
 }
 
 fn spread(values: impl Iterator<Item = f64>) -> Option<Spread> {
@@ -289,7 +295,7 @@ fn linearization(records: &[InputRecord]) -> Linearization {
 }
 
 fn dataset_margin(records: &[InputRecord]) -> Option<DatasetMargin> {
-    let margins: Vec<f64> = records.iter().filter_map(margin).collect();
+    let margins: Vec<f64> = records.iter().filter_map(smallest_upper).collect();
     if margins.is_empty() {
         return None;
     }

@@ -426,7 +426,9 @@ pub(crate) struct GammaSumArguments {
     /// Mean, variance, third and fourth cumulant.
     #[arg(long, requires = "eigenvalues", help_heading = "Questions")]
     pub(crate) moments: bool,
-    /// Compute the probabilities at every q by a second, independent algorithm too.
+    /// Compute the probabilities at every q by a second, independent algorithm too. A disagreement beyond both bounds is
+    /// an error; out of reach, as with fewer than four eigenvalues of either sign, the second one says so and nothing
+    /// else changes.
     #[arg(long)]
     pub(crate) cross_check: bool,
     /// Print one JSON line per answer instead of a table.

@@ -85,6 +85,8 @@ pub(crate) fn linearization(arguments: &LinearizationArguments) -> Result<ExitCo
 fn table(plan: &LinearizationPlan, rows: &[LinearizationRow]) -> String {
     let mut text = format!(
         "draws   {} per input, the same for the decoder, its tangent and every factor of σ; seed {}\n\n\
+         P(‖Δ(x,0)‖ ≤ r), r chosen so that the first-order probability is the Gamma sum's; decoder − tangent is the mean over\n\
+         inputs with the draws' standard error, rms its root mean square over inputs with the draws' variance taken out\n\n\
          {:>9} {:>9} {:>11} {:>11} {:>12} {:>10} {:>10}\n{:>9} {:>9} {:>11} {:>11} {:>12} {:>10} {:>10}\n",
         plan.draws,
         plan.seed.0,
@@ -119,7 +121,7 @@ fn table(plan: &LinearizationPlan, rows: &[LinearizationRow]) -> String {
         }
         let rate = LinearizationPlan::rate(rows, probability);
         let _ = match rate {
-            Some(rate) => writeln!(text, "{:>9} the difference shrinks like σ^{rate:.2}\n", ""),
+            Some(rate) => writeln!(text, "{:>9} rms difference ∝ σ^{rate:.2}\n", ""),
             None => writeln!(text, "{:>9} too few factors of σ show a difference for a rate\n", ""),
         };
     }

@@ -116,6 +116,9 @@ pub fn row(record: &InputRecord, max_norm: f64) -> String {
         ratio,
         axis(record, max_norm),
     );
+    if let Some(exact) = record.exact_margin {
+        let _ = write!(line, "  E {} to {}", exact.lower, exact.upper);
+    }
     if record.outcome != Outcome::Bracketed || !record.reasons.is_empty() {
         let _ = write!(line, "  {}: {}", record.outcome.word(), record.reasons.join("; "));
     }
@@ -279,15 +282,15 @@ fn association_line(association: &Association) -> String {
 
 fn dataset_line(summary: &Summary) -> String {
     let Some(margin) = &summary.dataset_margin else {
-        return "dataset margin E[R(x)]: no input has a refutation\n".to_owned();
+        return "dataset margin E[R(x)]: no input has an upper bound\n".to_owned();
     };
     let interval = margin.interval.map_or_else(
         || "no interval from so few inputs".to_owned(),
-        |(low, high)| format!("{:.0} % interval {low:.4} to {high:.4}", 100.0 * margin.confidence),
+        |(low, high)| format!("{:.0} % interval of that mean {low:.4} to {high:.4}", 100.0 * margin.confidence),
     );
     let left_out = match margin.without_refutation {
         0 => String::new(),
-        count => format!("; {count} inputs without a refutation are left out, so this is too small"),
+        count => format!("; {count} inputs without an upper bound are left out, so this is too small"),
     };
     format!(
         "dataset margin E[R(x)], mean of its upper bounds: {:.4}, {interval} ({} inputs){left_out}\n",

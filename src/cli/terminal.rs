@@ -19,13 +19,15 @@ impl Terminal {
         Self { bar: ProgressBar::with_draw_target(Some(0), target) }
     }
 
-    /// Writes lines to stdout without disturbing the bar.
+    /// Writes lines to stdout without disturbing the bar. Whoever closed the pipe has read enough; the work goes on, as
+    /// it also goes into files.
     pub(crate) fn print(&self, text: &str) -> io::Result<()> {
-        self.bar.suspend(|| {
+        let written = self.bar.suspend(|| {
             let mut stdout = io::stdout().lock();
             stdout.write_all(text.as_bytes())?;
             stdout.flush()
-        })
+        });
+        written.or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })
     }
 
     /// Writes a line to stderr without disturbing the bar.

@@ -59,7 +59,7 @@ pub enum Answer {
 #[must_use]
 pub fn algorithm_name(algorithm: Algorithm) -> &'static str {
     match algorithm {
-        Algorithm::Exact => "exact",
+        Algorithm::Exact => "closed-form",
         Algorithm::Hyperbola => "hyperbola",
         Algorithm::Ruben => "ruben",
         Algorithm::TiltedDavies => "tilted-davies",

@@ -92,7 +92,8 @@ pub(super) fn answer_lines(
         let unreadable =
             |error| Failure::new(ExitCode::Unreadable, format!("stdin, line {number}, cannot be read: {error}"));
         let Some(length) = next_line(&mut input, &mut line).map_err(unreadable)? else { break };
-        let text = line.trim_ascii();
+        // Some editors begin a file with a byte-order mark.
+        let text = line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&line).trim_ascii();
         if text.is_empty() && length <= LONGEST_LINE {
             continue;
         }

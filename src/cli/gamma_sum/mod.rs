@@ -161,6 +161,10 @@ impl Coefficients {
             QuadraticFormError::AllZero(_) => {
                 usage(format!("--eigenvalues: {error}; expected one that is not 0, or --sigma above 0"))
             }
+            QuadraticFormError::Shift { index, value } => usage(format!(
+                "--shifts or --noncentrality: the shift of eigenvalue {} is {value:e}; its size must be at most 1e70",
+                index + 1
+            )),
             _ => usage(format!("--eigenvalues: {error}")),
         })
     }

@@ -62,7 +62,9 @@ pub enum QuadraticFormError {
 pub(super) const LARGEST_SHIFT: f64 = 1e70;
 
 fn reached(relative_error: f64, nodes: usize) -> String {
-    if relative_error.is_finite() {
+    if relative_error.is_finite() && nodes == 0 {
+        format!("no relative error below {relative_error:.1e} is within reach")
+    } else if relative_error.is_finite() {
         format!("a relative error of {relative_error:.1e} was reached with {nodes} nodes")
     } else {
         "no bound on the error was reached".to_owned()
