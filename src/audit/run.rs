@@ -187,6 +187,27 @@ pub enum RunError {
     Output(io::Error),
 }
 
+impl DataChoice {
+    /// Fails unless the inputs are in `dataset` and fit `model`.
+    ///
+    /// # Errors
+    /// [`RunError::Shape`], [`RunError::NoInputs`], [`RunError::Range`].
+    pub fn check(&self, model: &Model, dataset: &Dataset) -> Result<(), RunError> {
+        let expected = model.vae.architecture().input_dim();
+        if dataset.dim() != expected {
+            return Err(RunError::Shape { data: dataset.dim(), model: expected });
+        }
+        if self.inputs == 0 {
+            return Err(RunError::NoInputs);
+        }
+        let last = self.first.saturating_add(self.inputs - 1);
+        if last >= dataset.len() {
+            return Err(RunError::Range { first: self.first, last, available: dataset.len() });
+        }
+        Ok(())
+    }
+}
+
 impl RunIdentity {
     /// The identity of a run with these parts.
     ///
@@ -199,18 +220,8 @@ impl RunIdentity {
         dataset: &Dataset,
         plan: AuditPlan,
     ) -> Result<Self, RunError> {
+        data.check(model, dataset)?;
         let DataChoice { source, split, seed, first, inputs } = data;
-        let expected = model.vae.architecture().input_dim();
-        if dataset.dim() != expected {
-            return Err(RunError::Shape { data: dataset.dim(), model: expected });
-        }
-        if inputs == 0 {
-            return Err(RunError::NoInputs);
-        }
-        let last = first.saturating_add(inputs - 1);
-        if last >= dataset.len() {
-            return Err(RunError::Range { first, last, available: dataset.len() });
-        }
         Ok(Self {
             format: FORMAT,
             vaecert_version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -6,8 +6,11 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::attack::{AttackKind, PixelBox, Threat};
+use crate::audit::run::DataChoice;
+use crate::data::{DataError, DataSource, Split};
 use crate::model::device::DeviceChoice;
 use crate::quantity::{Probability, Radius};
+use crate::seed::Seed;
 
 /// Brackets how robust a variational autoencoder is, and puts the theory behind that on trial.
 #[derive(Debug, Parser)]
@@ -95,6 +98,38 @@ pub(crate) struct DataArguments {
     pub(crate) data_seed: u64,
 }
 
+/// Which inputs of which data.
+#[derive(Debug, Args)]
+pub(crate) struct InputArguments {
+    #[command(flatten)]
+    pub(crate) data: DataArguments,
+    /// Part of the data.
+    #[arg(long, value_enum, default_value = "test")]
+    pub(crate) split: SplitArgument,
+    /// Index of the first input.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(crate) first: usize,
+    /// Number of inputs.
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    pub(crate) inputs: usize,
+}
+
+impl InputArguments {
+    /// The same, understood.
+    pub(crate) fn choice(&self) -> Result<DataChoice, DataError> {
+        Ok(DataChoice {
+            source: DataSource::parse(&self.data.data, self.data.data_dir.as_deref())?,
+            split: match self.split {
+                SplitArgument::Train => Split::Train,
+                SplitArgument::Test => Split::Test,
+            },
+            seed: Seed(self.data.data_seed),
+            first: self.first,
+            inputs: self.inputs,
+        })
+    }
+}
+
 /// Where to compute.
 #[derive(Debug, Args)]
 pub(crate) struct ComputeArguments {
@@ -129,16 +164,7 @@ pub(crate) struct AuditArguments {
     #[arg(long)]
     pub(crate) train: bool,
     #[command(flatten)]
-    pub(crate) data: DataArguments,
-    /// Part of the data to audit.
-    #[arg(long, value_enum, default_value = "test")]
-    pub(crate) split: SplitArgument,
-    /// Index of the first input.
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    pub(crate) first: usize,
-    /// Number of inputs.
-    #[arg(long, default_value_t = 20, value_name = "N")]
-    pub(crate) inputs: usize,
+    pub(crate) chosen: InputArguments,
 
     /// The same radius r for every input, in output units.
     #[arg(long, value_name = "R", value_parser = radius, conflicts_with = "r_quantile", help_heading = "Robustness")]
@@ -311,16 +337,7 @@ pub(crate) struct LinearizationArguments {
     #[arg(long, value_name = "FILE")]
     pub(crate) model: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) data: DataArguments,
-    /// Part of the data.
-    #[arg(long, value_enum, default_value = "test")]
-    pub(crate) split: SplitArgument,
-    /// Index of the first input.
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    pub(crate) first: usize,
-    /// Number of inputs.
-    #[arg(long, default_value_t = 10, value_name = "N")]
-    pub(crate) inputs: usize,
+    pub(crate) chosen: InputArguments,
     /// Factors of σ, separated by commas.
     #[arg(long, value_delimiter = ',', default_value = "1,0.5,0.25,0.125", value_name = "FACTORS", value_parser = number)]
     pub(crate) scales: Vec<f64>,

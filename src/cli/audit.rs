@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::args::{AuditArguments, ProtocolArgument, SplitArgument};
+use super::args::{AuditArguments, ProtocolArgument};
 use super::exit_code::ExitCode;
 use super::failure::Failure;
 use super::table;
@@ -10,9 +10,8 @@ use super::terminal::Terminal;
 use super::train::train_default;
 use crate::attack::Effort;
 use crate::audit::input::AuditedModel;
-use crate::audit::run::{DataChoice, Existing, RunFile, RunFolder};
+use crate::audit::run::{Existing, RunFile, RunFolder};
 use crate::audit::{Audit, AuditPlan, RunIdentity, Summary};
-use crate::data::{DataSource, Split};
 use crate::margin::{Protocol, RadiusRule, SearchPlan};
 use crate::model::{embedded, Model};
 use crate::progress::Progress;
@@ -37,7 +36,7 @@ pub(crate) fn audit(arguments: AuditArguments) -> Result<ExitCode, Failure> {
     let device = arguments.compute.device.open()?;
     let mut terminal = Terminal::new();
     let (model, model_name) = model(&arguments, &workers, &mut terminal)?;
-    let choice = data_choice(&arguments)?;
+    let choice = arguments.chosen.choice()?;
     let source = choice.source.absolute();
     let dataset = choice.source.load(choice.split, choice.seed)?;
     let identity = RunIdentity::new(&model, &device, choice, &dataset, plan)?;
@@ -118,19 +117,6 @@ fn model_path(arguments: &AuditArguments) -> Option<PathBuf> {
         return Some(PathBuf::from(TRAINED_MODEL_FILE));
     }
     arguments.model.as_deref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()))
-}
-
-fn data_choice(arguments: &AuditArguments) -> Result<DataChoice, Failure> {
-    Ok(DataChoice {
-        source: DataSource::parse(&arguments.data.data, arguments.data.data_dir.as_deref())?,
-        split: match arguments.split {
-            SplitArgument::Train => Split::Train,
-            SplitArgument::Test => Split::Test,
-        },
-        seed: Seed(arguments.data.data_seed),
-        first: arguments.first,
-        inputs: arguments.inputs,
-    })
 }
 
 fn default_folder(identity: &RunIdentity) -> PathBuf {

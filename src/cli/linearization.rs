@@ -4,13 +4,11 @@ use std::fmt::Write;
 
 use candle_core::{DType, Device};
 
-use super::args::{LinearizationArguments, SplitArgument};
+use super::args::LinearizationArguments;
 use super::exit_code::ExitCode;
 use super::failure::Failure;
 use super::terminal::Terminal;
 use crate::audit::linearization::{LinearizationPlan, LinearizationRow};
-use crate::audit::run::RunError;
-use crate::data::{DataSource, Split};
 use crate::model::{embedded, Model};
 use crate::progress::Progress;
 use crate::seed::Seed;
@@ -29,34 +27,19 @@ pub(crate) fn linearization(arguments: &LinearizationArguments) -> Result<ExitCo
         Some(path) => (Model::load(path)?, path.display().to_string()),
         None => (embedded::digits()?, "embedded digits β-VAE".to_owned()),
     };
-    let source = DataSource::parse(&arguments.data.data, arguments.data.data_dir.as_deref())?;
-    let split = match arguments.split {
-        SplitArgument::Train => Split::Train,
-        SplitArgument::Test => Split::Test,
-    };
-    let dataset = source.load(split, Seed(arguments.data.data_seed))?;
-    if arguments.inputs == 0 {
-        return Err(RunError::NoInputs.into());
-    }
-    let last = arguments.first.saturating_add(arguments.inputs - 1);
-    if last >= dataset.len() {
-        return Err(RunError::Range { first: arguments.first, last, available: dataset.len() }.into());
-    }
-    let chosen = dataset.take(arguments.first..last + 1)?;
+    let choice = arguments.chosen.choice()?;
+    let dataset = choice.source.load(choice.split, choice.seed)?;
+    choice.check(&model, &dataset)?;
     let vae = model.vae.converted(DType::F64, &Device::Cpu)?;
-    let expected = vae.architecture().input_dim();
-    if chosen.dim() != expected {
-        return Err(RunError::Shape { data: chosen.dim(), model: expected }.into());
-    }
 
     let workers = Workers::new(arguments.threads)?;
     let mut terminal = Terminal::new();
-    terminal.begin("inputs", chosen.len(), 0);
-    let places: Vec<usize> = (0..chosen.len()).collect();
-    let mut compared = Vec::with_capacity(places.len());
+    let inputs: Vec<usize> = (choice.first..choice.first + choice.inputs).collect();
+    terminal.begin("inputs", inputs.len(), 0);
+    let mut compared = Vec::with_capacity(inputs.len());
     let outcome = workers.stream(
-        &places,
-        |&place| plan.compare(&vae, chosen.row(place).unwrap_or_default(), arguments.first + place),
+        &inputs,
+        |&input| plan.compare(&vae, dataset.row(input).unwrap_or_default(), input),
         |input| {
             let input = input?;
             terminal.step("");
@@ -74,8 +57,13 @@ pub(crate) fn linearization(arguments: &LinearizationArguments) -> Result<ExitCo
         let rates: Vec<_> = plan.probabilities.iter().map(|&p| (p, LinearizationPlan::rate(&rows, p))).collect();
         terminal.print(&format!("{}\n", serde_json::json!({ "rows": rows, "rates": rates })))?;
     } else {
-        let heading =
-            format!("model   {name}\ndata    {} {split}, inputs {} to {}", chosen.name(), arguments.first, last);
+        let heading = format!(
+            "model   {name}\ndata    {} {}, inputs {} to {}",
+            dataset.name(),
+            choice.split,
+            choice.first,
+            choice.first + choice.inputs - 1
+        );
         terminal.print(&format!("{heading}\n{}", table(&plan, &rows)))?;
     }
     Ok(ExitCode::Met)

@@ -39,7 +39,7 @@ fn a_linearisation_that_makes_no_sense() {
         (&["--scales", "1,nan"], &["factor of σ", "NaN"]),
         (&["--probabilities", "0.5,1"], &["strictly between 0 and 1"]),
         (&["--draws", "1"], &["number of draws", "found 1"]),
-        (&["--first", "1000"], &["inputs 1000 to 1009", "360"]),
+        (&["--first", "1000"], &["inputs 1000 to 1019", "360"]),
         (&["--inputs", "0"], &["--inputs must be at least 1"]),
         (&["--data", "mnist"], &["--data-dir"]),
         (&["--data", "mnist", "--data-dir", ".", "--inputs", "2"], &["9 values per input", "model expects 64"]),
