@@ -11,14 +11,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::attack::{Threat, Victim};
 use crate::bounds::{BoundError, FirstOrderDamage};
+use crate::margin::draws::DRAWS_PER_BATCH;
 use crate::model::Vae;
 use crate::quantity::Probability;
 use crate::seed::{standard_normal, Seed};
 use crate::sensitivity::decoder_gram;
 use crate::stats;
 
-/// Draws per batch of decodes.
-const DRAWS_PER_BATCH: usize = 1024;
 /// Most draws for one input.
 const MAX_DRAWS: usize = 100_000_000;
 
@@ -151,18 +150,16 @@ impl LinearizationPlan {
         let tensor = Tensor::from_slice(values, (1, values.len()), &Device::Cpu)?.to_dtype(DType::F64)?;
         let code = vae.encoder().forward(&tensor)?;
         let std = DVector::from_vec(code.std.squeeze(0)?.to_vec1::<f64>()?);
-        let gram = decoder_gram(vae, &code.mean)?;
-        let damage = FirstOrderDamage::new(&gram, &std).map_err(bound)?;
+        let damage = FirstOrderDamage::new(&decoder_gram(vae, &code.mean)?, &std).map_err(bound)?;
         let mut radii = Vec::with_capacity(self.probabilities.len());
         for &probability in &self.probabilities {
-            let radius = damage.radii(probability).map_err(bound)?.exact.get();
+            let radius = damage.radius(probability).map_err(bound)?.get();
             if radius <= 0.0 {
                 return Err(LinearizationError::NoDamage { input });
             }
             radii.push(radius);
         }
-        let tallies =
-            self.tallies(&Victim::new(vae, values, Threat::Mean)?, &covariance(&gram, &std), &radii, input)?;
+        let tallies = self.tallies(&Victim::new(vae, values, Threat::Mean)?, damage.scaled_gram(), &radii, input)?;
         let points =
             self.scales.iter().flat_map(|&scale| radii.iter().zip(&self.probabilities).map(move |at| (scale, at)));
         let points = points.zip(tallies).map(|((scale, (radius, &first_order)), tally)| {
@@ -187,7 +184,7 @@ impl LinearizationPlan {
     fn tallies(
         &self,
         victim: &Victim<'_>,
-        covariance: &DMatrix<f64>,
+        scaled_gram: &DMatrix<f64>,
         radii: &[f64],
         input: usize,
     ) -> candle_core::Result<Vec<Tally>> {
@@ -198,7 +195,7 @@ impl LinearizationPlan {
             let noise: Vec<f64> = standard_normal(&mut stream, draws * victim.latent_dim());
             let eta = DMatrix::from_column_slice(victim.latent_dim(), draws, &noise);
             let tangents: Vec<f64> =
-                (covariance * &eta).component_mul(&eta).row_sum().iter().map(|q| q.max(0.0).sqrt()).collect();
+                (scaled_gram * &eta).component_mul(&eta).row_sum().iter().map(|q| q.max(0.0).sqrt()).collect();
             for (&scale, tallies) in self.scales.iter().zip(tallies.chunks_mut(radii.len())) {
                 // ‖g(μ + S(sη)) − g(μ)‖.
                 let scaled: Vec<f64> = noise.iter().map(|value| scale * value).collect();
@@ -248,11 +245,6 @@ fn row(points: Vec<LinearizationPoint>) -> Option<LinearizationRow> {
         standard_error: (noise / points.len() as f64).sqrt(),
         rms_difference: (mean(|point| point.difference.powi(2)) - noise).max(0.0).sqrt(),
     })
-}
-
-/// S·J_gᵀJ_g·S, `[d_z, d_z]`.
-fn covariance(gram: &DMatrix<f64>, std: &DVector<f64>) -> DMatrix<f64> {
-    DMatrix::from_fn(gram.nrows(), gram.ncols(), |row, column| std[row] * gram[(row, column)] * std[column])
 }
 
 /// Draws inside.

@@ -9,7 +9,7 @@
 //! agree because σ does not depend on the input.
 
 use super::shifted_normal::{boundary, certainly_above, certainly_not_above, probability_inside, ProbabilityInside};
-use super::{check_std, BoundError};
+use super::{check_level, check_std, BoundError};
 use crate::linalg::euclidean_norm;
 use crate::quantity::{Estimate, LowerBound, Probability, Radius, UpperBound};
 use nalgebra::DVector;
@@ -94,9 +94,7 @@ pub fn one_dimensional_margin(
 ) -> Result<ExactMargin, BoundError> {
     check_std(0, encoder_std)?;
     let gain = euclidean_norm(encoder_gain)?;
-    if level.get() < 1e-300 {
-        return Err(BoundError::OutOfRange { what: "the level" });
-    }
+    check_level(level)?;
     let Some(half_width) = half_width(encoder_std, decoder_gain, radius)? else {
         return enclosure(f64::INFINITY, f64::INFINITY);
     };

@@ -5,7 +5,7 @@
 //! lower bounds. The linear-Gaussian case is the yardstick: there the ladder must lie below the exact margin.
 
 use crate::linalg::LinalgError;
-use crate::quantity::QuantityError;
+use crate::quantity::{Probability, QuantityError};
 use crate::stats::quadratic_form::QuadraticFormError;
 
 mod linear_gaussian;
@@ -69,4 +69,12 @@ fn check_std(index: usize, value: f64) -> Result<(), BoundError> {
     } else {
         Err(BoundError::StandardDeviation { index, value })
     }
+}
+
+/// The level m, unless it is so small that probabilities near it lose digits.
+fn check_level(level: Probability) -> Result<f64, BoundError> {
+    if level.get() < 1e-300 {
+        return Err(BoundError::OutOfRange { what: "the level" });
+    }
+    Ok(level.get())
 }

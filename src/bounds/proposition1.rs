@@ -18,6 +18,8 @@ use serde::{Deserialize, Serialize};
 /// The distribution of ‖J_gSη‖₂, the unperturbed damage to first order in σ.
 #[derive(Debug, Clone)]
 pub struct FirstOrderDamage {
+    /// S·J_gᵀJ_g·S, `[d_z, d_z]`, output units squared.
+    scaled_gram: DMatrix<f64>,
     /// λ, largest first, `[d_z]`, output units squared.
     eigenvalues: Vec<f64>,
     /// Q; none where Σ = 0 and the damage is 0.
@@ -62,12 +64,18 @@ impl FirstOrderDamage {
         for (index, &value) in encoder_std.iter().enumerate() {
             check_std(index, value)?;
         }
-        let scaled = DMatrix::from_fn(latents, decoder_gram.ncols(), |row, column| {
+        let scaled_gram = DMatrix::from_fn(latents, decoder_gram.ncols(), |row, column| {
             encoder_std[row] * decoder_gram[(row, column)] * encoder_std.get(column).copied().unwrap_or(f64::NAN)
         });
-        let eigenvalues = positive_eigenvalues(&scaled)?;
+        let eigenvalues = positive_eigenvalues(&scaled_gram)?;
         let form = if eigenvalues[0] > 0.0 { Some(QuadraticForm::central(&eigenvalues)?) } else { None };
-        Ok(Self { eigenvalues, form })
+        Ok(Self { scaled_gram, eigenvalues, form })
+    }
+
+    /// S·J_gᵀJ_g·S, `[d_z, d_z]`, output units squared: ‖J_gSη‖² = ηᵀ(S·J_gᵀJ_g·S)η.
+    #[must_use]
+    pub fn scaled_gram(&self) -> &DMatrix<f64> {
+        &self.scaled_gram
     }
 
     /// The eigenvalues of Σ that d_z leaves, largest first, output units squared; rounding counts as 0.
@@ -91,6 +99,18 @@ impl FirstOrderDamage {
         }
     }
 
+    /// r*, the smallest r with P(‖J_gSη‖₂ ≤ r) ≥ m for `level` m, output units; 0 where Σ = 0.
+    ///
+    /// # Errors
+    /// [`BoundError::QuadraticForm`] where it is out of reach.
+    pub fn radius(&self, level: Probability) -> Result<Estimate, BoundError> {
+        let quantile = match &self.form {
+            Some(form) => form.quantile(level)?.enclosure.value,
+            None => 0.0,
+        };
+        Ok(Estimate::new(quantile.sqrt())?)
+    }
+
     /// The radii at `level` m.
     ///
     /// # Errors
@@ -103,10 +123,6 @@ impl FirstOrderDamage {
             let share = share_of_trace(freedom.max(1), level)?;
             Ok(if share <= 1.0 { Some(root(trace * share)?) } else { None })
         };
-        let quantile = match &self.form {
-            Some(form) => form.quantile(level)?.enclosure.value,
-            None => 0.0,
-        };
         let largest = self.eigenvalues[0];
         Ok(Proposition1 {
             trace: Estimate::new(trace)?,
@@ -115,7 +131,7 @@ impl FirstOrderDamage {
             sufficient: if level.get() <= 0.5 { Some(root(trace)?) } else { None },
             envelope_lower: envelope(1)?,
             envelope_upper: envelope(rank)?,
-            exact: root(quantile)?,
+            exact: self.radius(level)?,
         })
     }
 }

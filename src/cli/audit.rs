@@ -102,11 +102,16 @@ fn exit_code(summary: &Summary) -> ExitCode {
 }
 
 fn model(arguments: &AuditArguments, workers: &Workers, terminal: &mut Terminal) -> Result<(Model, String), Failure> {
-    match &arguments.model {
+    if arguments.train {
+        return Ok((train_default(workers, terminal)?, "digits β-VAE trained on the spot".to_owned()));
+    }
+    named_model(arguments.model.as_deref())
+}
+
+/// The model in a file, or the embedded one, and what to call it.
+pub(super) fn named_model(path: Option<&Path>) -> Result<(Model, String), Failure> {
+    match path {
         Some(path) => Ok((Model::load(path)?, path.display().to_string())),
-        None if arguments.train => {
-            Ok((train_default(workers, terminal)?, "digits β-VAE trained on the spot".to_owned()))
-        }
         None => Ok((embedded::digits()?, "embedded digits β-VAE".to_owned())),
     }
 }

@@ -5,11 +5,11 @@ use std::fmt::Write;
 use candle_core::{DType, Device};
 
 use super::args::LinearizationArguments;
+use super::audit::named_model;
 use super::exit_code::ExitCode;
 use super::failure::Failure;
 use super::terminal::Terminal;
 use crate::audit::linearization::{LinearizationPlan, LinearizationRow};
-use crate::model::{embedded, Model};
 use crate::progress::Progress;
 use crate::seed::Seed;
 use crate::threads::Workers;
@@ -23,10 +23,7 @@ pub(crate) fn linearization(arguments: &LinearizationArguments) -> Result<ExitCo
         seed: Seed(arguments.seed),
     };
     plan.check()?;
-    let (model, name) = match &arguments.model {
-        Some(path) => (Model::load(path)?, path.display().to_string()),
-        None => (embedded::digits()?, "embedded digits β-VAE".to_owned()),
-    };
+    let (model, name) = named_model(arguments.model.as_deref())?;
     let choice = arguments.chosen.choice()?;
     let dataset = choice.source.load(choice.split, choice.seed)?;
     choice.check(&model, &dataset)?;

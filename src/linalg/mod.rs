@@ -7,6 +7,7 @@ mod norms;
 pub mod spectral;
 
 pub use norms::{euclidean_norm, frobenius_norm};
+pub(crate) use spectral::eigendecomposition;
 pub use spectral::{positive_eigenvalues, spectral_norm, symmetric_square_root, top_right_singular_vector};
 
 /// A matrix without the quantity asked for.

@@ -127,7 +127,11 @@ fn smaller_gram(matrix: &DMatrix<f64>) -> DMatrix<f64> {
     }
 }
 
-fn eigendecomposition(symmetric: DMatrix<f64>) -> Result<SymmetricEigen<f64, nalgebra::Dyn>, LinalgError> {
+/// Eigenvalues and eigenvectors of a symmetric matrix, `[n, n]` with n > 0.
+///
+/// # Errors
+/// [`LinalgError::NotConverged`].
+pub(crate) fn eigendecomposition(symmetric: DMatrix<f64>) -> Result<SymmetricEigen<f64, nalgebra::Dyn>, LinalgError> {
     let size = symmetric.nrows();
     let iterations = MAX_ITERATIONS_PER_ROW * size;
     SymmetricEigen::try_new(symmetric, f64::EPSILON, iterations).ok_or(LinalgError::NotConverged { size, iterations })

@@ -18,7 +18,7 @@ use crate::stats::{clopper_pearson_lower, clopper_pearson_upper, BinomialError};
 pub const DISTANCE_TOLERANCE: f64 = 1e-10;
 
 /// Draws per batch of decodes; bounds memory, and part of what a run's bytes depend on.
-const DRAWS_PER_BATCH: usize = 1024;
+pub(crate) const DRAWS_PER_BATCH: usize = 1024;
 
 /// How many draws stayed within the radius, and how many left it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -5,7 +5,7 @@ use super::crossing::cross;
 use super::evaluator::Evaluator;
 use super::local_search::{Incumbent, LocalSearch};
 use super::model::{relative, LinearGaussian, Whitened};
-use crate::bounds::{BoundError, ExactMargin};
+use crate::bounds::{check_level, BoundError, ExactMargin};
 use crate::quantity::{LowerBound, Probability, Radius, UpperBound};
 use nalgebra::DVector;
 
@@ -43,7 +43,7 @@ impl LinearGaussian<'_> {
         if expected != found {
             return Err(BoundError::Shape { what: "the direction", expected, found });
         }
-        let level = checked(level)?;
+        let level = check_level(level)?;
         let whitened = self.whitened(radius.get())?;
         let (lower, upper) = along(&whitened, direction, level, &mut Evaluator::default())?;
         Ok(ExactMargin { lower: LowerBound::new(lower)?, upper: UpperBound::new(upper)? })
@@ -65,7 +65,7 @@ impl LinearGaussian<'_> {
         if !(tolerance > 0.0 && tolerance < 1.0) {
             return Err(BoundError::OutOfRange { what: "the tolerance" });
         }
-        let level = checked(level)?;
+        let level = check_level(level)?;
         let whitened = self.whitened(radius.get())?;
         let mut evaluator = Evaluator::default();
         let rest = vec![0.0; whitened.high.len()];
@@ -88,13 +88,6 @@ impl LinearGaussian<'_> {
         let (lower, upper) = (LowerBound::new(lower)?, UpperBound::new(upper)?);
         Ok(MarginBracket { lower, upper, direction, evaluations: evaluator.evaluations })
     }
-}
-
-fn checked(level: Probability) -> Result<f64, BoundError> {
-    if level.get() < 1e-300 {
-        return Err(BoundError::OutOfRange { what: "the level" });
-    }
-    Ok(level.get())
 }
 
 /// The margin along a direction: `lower` is judged with λ and |u| rounded up, `upper` with both rounded down.

@@ -1,14 +1,13 @@
 //! The model and its coordinates in which the damage is a diagonal quadratic form, with bounds of every rounding.
 
 use crate::bounds::{check_std, BoundError};
-use crate::linalg::{frobenius_norm, LinalgError};
-use nalgebra::{DMatrix, DVector, SymmetricEigen};
+use crate::linalg::{eigendecomposition, frobenius_norm};
+use nalgebra::{DMatrix, DVector};
 
 /// Largest size, and inverse of the smallest one, that a scaled matrix may have: its fourth power is a double.
 const LARGEST_SCALE: f64 = 1e60;
 /// Smaller rows count as of this share: weights so large that rounding errors took over would only harm.
 const LEAST_ROW: f64 = 1e-12;
-const MAX_ITERATIONS_PER_ROW: usize = 200;
 
 /// Encoder mean Ax + a with constant standard deviation σ, decoder Wz + b.
 #[derive(Debug, Clone, Copy)]
@@ -176,9 +175,7 @@ pub(super) struct Eigen {
 impl Eigen {
     pub(super) fn new(matrix: DMatrix<f64>) -> Result<Self, BoundError> {
         let size = matrix.nrows();
-        let iterations = MAX_ITERATIONS_PER_ROW * size.max(1);
-        let eigen = SymmetricEigen::try_new(matrix.clone(), f64::EPSILON, iterations)
-            .ok_or(LinalgError::NotConverged { size, iterations })?;
+        let eigen = eigendecomposition(matrix.clone())?;
         let (values, vectors) = (eigen.eigenvalues.map(|value| value.max(0.0)), eigen.eigenvectors);
         let departure =
             (vectors.tr_mul(&vectors) - DMatrix::identity(size, size)).norm() + 1.1 * relative(size) * size as f64;

@@ -78,22 +78,11 @@ impl Question {
                 density: form.density(q),
                 cross_check: cross_check.then(|| form.cross_check(q)),
             },
-            Self::Quantile(probability) => {
-                Answer::Quantile { probability, quantile: form.quantile(probability).and_then(finite) }
-            }
+            Self::Quantile(probability) => Answer::Quantile { probability, quantile: form.quantile(probability) },
             Self::SurvivalQuantile(probability) => {
-                Answer::SurvivalQuantile { probability, quantile: form.survival_quantile(probability).and_then(finite) }
+                Answer::SurvivalQuantile { probability, quantile: form.survival_quantile(probability) }
             }
         }
-    }
-}
-
-/// A quantile beyond the range of doubles is none.
-fn finite(evaluation: Evaluation) -> Reached<Evaluation> {
-    if evaluation.enclosure.value.is_finite() && evaluation.enclosure.error.is_finite() {
-        Ok(evaluation)
-    } else {
-        Err(QuadraticFormError::NotConverged { relative_error: f64::INFINITY, nodes: evaluation.nodes })
     }
 }
 

@@ -13,7 +13,7 @@ use super::args::GammaSumArguments;
 use super::exit_code::ExitCode;
 use super::failure::Failure;
 use crate::quantity::Probability;
-use crate::stats::quadratic_form::{QuadraticForm, QuadraticFormError};
+use crate::stats::quadratic_form::{QuadraticForm, QuadraticFormError, LARGEST_SHIFT};
 use answer::Question;
 
 /// More eigenvalues than this would only take memory.
@@ -162,7 +162,7 @@ impl Coefficients {
                 usage(format!("--eigenvalues: {error}; expected one that is not 0, or --sigma above 0"))
             }
             QuadraticFormError::Shift { index, value } => usage(format!(
-                "--shifts or --noncentrality: the shift of eigenvalue {} is {value:e}; its size must be at most 1e70",
+                "--shifts or --noncentrality: the shift of eigenvalue {} is {value:e}; its size must be at most {LARGEST_SHIFT:e}",
                 index + 1
             )),
             _ => usage(format!("--eigenvalues: {error}")),

@@ -58,8 +58,8 @@ pub enum QuadraticFormError {
     },
 }
 
-/// The largest |b|.
-pub(super) const LARGEST_SHIFT: f64 = 1e70;
+/// The largest |b| of a form.
+pub const LARGEST_SHIFT: f64 = 1e70;
 
 fn reached(relative_error: f64, nodes: usize) -> String {
     if relative_error.is_finite() && nodes == 0 {

@@ -21,11 +21,10 @@ mod strip;
 mod tests;
 mod tilt;
 
-pub use error::QuadraticFormError;
+pub use error::{QuadraticFormError, LARGEST_SHIFT};
 
 use crate::quantity::Probability;
 use contour::{Trapezoid, ROUNDING};
-use error::LARGEST_SHIFT;
 use form::Form;
 use scaled::{exponent, ldexp, Scaled};
 use tilt::{Side, Tilt};
@@ -126,6 +125,13 @@ impl Enclosure {
     /// 1 − self, for a probability.
     fn complement(self) -> Self {
         Self { value: 1.0 - self.value, error: self.error + ROUNDING }
+    }
+}
+
+impl Tails {
+    /// Those of −Q at −q.
+    fn reflected(self) -> Self {
+        Self { cdf: self.survival, survival: self.cdf, ..self }
     }
 }
 
@@ -325,8 +331,7 @@ fn tails(form: &Form, t: f64) -> Result<Tails, QuadraticFormError> {
         return Ok(exact(0.0));
     }
     if t < 0.0 {
-        let Tails { cdf, survival, algorithm, nodes } = tails(&form.reflected(), -t)?;
-        return Ok(Tails { cdf: survival, survival: cdf, algorithm, nodes });
+        return Ok(tails(&form.reflected(), -t)?.reflected());
     }
     if form.is_negligible_above(t) {
         let survival = Enclosure { value: 0.0, error: SMALLEST };

@@ -70,8 +70,9 @@ impl Factors {
 
     /// f at the nodes, each with a bound on its relative error.
     ///
-    /// In units of 2⁻⁵³: the parts of v are within a = 20 + x, as x is rounded too; so a factor 1 − κv, with |κv|/|1 − κv| ≤ √2·min(|κv|, 1) on
-    /// the contour, is within (a + 3)√2·min(|κv|, 1) + 1 and its product within 2.3 more, of which the root takes half.
+    /// In units of 2⁻⁵³: the parts of v are within a = 20 + x, as x is rounded too; so a factor 1 − κv, with
+    /// |κv|/|1 − κv| ≤ √2·min(|κv|, 1) on the contour, is within (a + 3)√2·min(|κv|, 1) + 1 and its product within 2.3
+    /// more, of which the root takes half.
     /// Whatever enters through the exponential costs its size times its relative error. The standard library's
     /// functions are taken to be within two units in the last place.
     pub(super) fn integrand(&self, tilt: &Tilt, nodes: &[Node; LANES], pole: bool) -> [((f64, f64), f64); LANES] {

@@ -8,7 +8,7 @@
 mod davies;
 mod ruben;
 
-use super::form::Form;
+use super::form::{Form, Term};
 use super::tilt::Side;
 use super::{Algorithm, Enclosure, QuadraticFormError, Tails, LARGEST_RELATIVE_ERROR};
 
@@ -27,13 +27,11 @@ struct Component {
 pub(super) fn tails_at(form: &Form, t: f64) -> Result<Tails, QuadraticFormError> {
     // δ² is rounded in either direction: P(Q ≤ t) lies between the two, as a larger |shift| moves |λ|(U + b)² up
     // in distribution (Anderson).
-    let larger =
-        at(form, t, |exact, rounded, positive| if positive { up(exact, rounded) } else { down(exact, rounded) })?;
+    let larger = rounded_tails(form, t, true)?;
     if form.terms.iter().all(|term| term.noncentrality.parts().1.abs() <= 0.0) {
         return Ok(larger);
     }
-    let smaller =
-        at(form, t, |exact, rounded, positive| if positive { down(exact, rounded) } else { up(exact, rounded) })?;
+    let smaller = rounded_tails(form, t, false)?;
     let hull = |a: Enclosure, b: Enclosure| Enclosure {
         value: a.value,
         error: a.error.max((b.value - a.value).abs() + b.error).next_up(),
@@ -41,41 +39,31 @@ pub(super) fn tails_at(form: &Form, t: f64) -> Result<Tails, QuadraticFormError>
     Ok(Tails { cdf: hull(larger.cdf, smaller.cdf), survival: hull(larger.survival, smaller.survival), ..larger })
 }
 
-/// `rounded` or its neighbour above, so that it is not below rounded + `rest`.
-fn up(rest: f64, rounded: f64) -> f64 {
-    if rest > 0.0 {
-        rounded.next_up()
-    } else {
-        rounded
-    }
-}
-
-fn down(rest: f64, rounded: f64) -> f64 {
-    if rest < 0.0 {
-        rounded.next_down()
-    } else {
-        rounded
-    }
-}
-
-fn at(form: &Form, t: f64, round: impl Fn(f64, f64, bool) -> f64) -> Result<Tails, QuadraticFormError> {
-    let components: Vec<Component> = form
-        .terms
-        .iter()
-        .map(|term| {
-            let (rounded, rest) = term.noncentrality.parts();
-            let noncentrality = round(rest, rounded, term.eigenvalue > 0.0);
-            Component { eigenvalue: term.eigenvalue, multiplicity: term.multiplicity, noncentrality }
-        })
-        .collect();
+/// The tails for a form not below Q (`larger`) or not above it in distribution, whose δ² are doubles.
+fn rounded_tails(form: &Form, t: f64, larger: bool) -> Result<Tails, QuadraticFormError> {
+    let component = |term: &Term| {
+        let (rounded, rest) = term.noncentrality.parts();
+        let noncentrality = if larger == (term.eigenvalue > 0.0) {
+            if rest > 0.0 {
+                rounded.next_up()
+            } else {
+                rounded
+            }
+        } else if rest < 0.0 {
+            rounded.next_down()
+        } else {
+            rounded
+        };
+        Component { eigenvalue: term.eigenvalue, multiplicity: term.multiplicity, noncentrality }
+    };
+    let components: Vec<Component> = form.terms.iter().map(component).collect();
     if form.is_nonnegative() {
         ruben::ruben(&components, t).or_else(|_| davies::tilted_davies(&components, form.sigma, t))
     } else if form.is_nonpositive() {
         let negated: Vec<Component> =
             components.iter().rev().map(|c| Component { eigenvalue: -c.eigenvalue, ..*c }).collect();
-        let Tails { cdf, survival, algorithm, nodes } =
-            ruben::ruben(&negated, -t).or_else(|_| davies::tilted_davies(&negated, form.sigma, -t))?;
-        Ok(Tails { cdf: survival, survival: cdf, algorithm, nodes })
+        let tails = ruben::ruben(&negated, -t).or_else(|_| davies::tilted_davies(&negated, form.sigma, -t))?;
+        Ok(tails.reflected())
     } else {
         davies::tilted_davies(&components, form.sigma, t)
     }
