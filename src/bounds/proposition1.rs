@@ -11,7 +11,8 @@
 use super::{check_std, BoundError};
 use crate::linalg::positive_eigenvalues;
 use crate::quantity::{Estimate, Probability, Radius};
-use crate::stats::quadratic_form::{Enclosure, QuadraticForm};
+use crate::stats::quadratic_form::QuadraticForm;
+use crate::stats::Enclosure;
 use nalgebra::{DMatrix, DVector};
 use serde::{Deserialize, Serialize};
 

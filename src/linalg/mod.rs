@@ -1,14 +1,16 @@
 //! Norms, singular directions and square roots of small dense matrices in double precision.
 //!
-//! Everything here is an estimate: accurate, but without a proved side. Norms that enter a certificate are
-//! bounded elsewhere.
+//! Norms and what [`spectral`] gives are estimates: accurate, but without a proved side. [`verified`] encloses.
 
 mod norms;
 pub mod spectral;
+pub mod verified;
 
 pub use norms::{euclidean_norm, frobenius_norm};
 pub(crate) use spectral::eigendecomposition;
 pub use spectral::{positive_eigenvalues, spectral_norm, symmetric_square_root, top_right_singular_vector};
+pub use verified::{eigenvalue_enclosures, spectral_norm_enclosure, EnclosedCholesky};
+pub(crate) use verified::{relative_rounding, VerifiedEigen};
 
 /// A matrix without the quantity asked for.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

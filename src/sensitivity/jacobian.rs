@@ -3,19 +3,27 @@
 use candle_core::{DType, Device, Result, Tensor};
 use nalgebra::DMatrix;
 
-use crate::model::Vae;
+use crate::model::{Network, Vae};
 
-/// J = ∂μ/∂x at `input`, `[d_z, d_x]`, by d_z gradients pulled back at once. `vae` must be in double precision;
-/// `input` is [1, d_x]. Exact up to rounding wherever μ is
-/// differentiable and no activation is saturated to the last digit; at a kink, the left derivative.
+/// J = ∂μ/∂x at `input`, `[d_z, d_x]`: [`network_jacobian`] of the encoder's mean. `vae` must be in double precision.
 ///
 /// # Errors
 /// If shapes, types or devices disagree.
 pub fn encoder_jacobian(vae: &Vae, input: &Tensor) -> Result<DMatrix<f64>> {
-    let network = vae.encoder().mean_network();
-    let latent_dim = vae.architecture().latent_dim;
-    let trace = network.trace(input)?.repeat(latent_dim)?;
-    to_matrix(&network.pull_back(&trace, Tensor::eye(latent_dim, DType::F64, input.device())?)?)
+    network_jacobian(&vae.encoder().mean_network(), input)
+}
+
+/// The Jacobian of a `network` at `input` ([1, in]), `[out, in]`, by as many gradients as there are outputs, pulled back
+/// at once. `network` must be in double precision. Exact up to rounding wherever it is differentiable and no activation
+/// is saturated to the last digit; at a kink, the left derivative.
+///
+/// # Errors
+/// If shapes, types or devices disagree.
+pub fn network_jacobian(network: &Network, input: &Tensor) -> Result<DMatrix<f64>> {
+    let trace = network.trace(input)?;
+    let outputs = trace.output().dim(1)?;
+    let trace = trace.repeat(outputs)?;
+    to_matrix(&network.pull_back(&trace, Tensor::eye(outputs, DType::F64, input.device())?)?)
 }
 
 /// J_gᵀ J_g at `latent` ([1, d_z]) where J_g = ∂g/∂z: `[d_z, d_z]`, by d_z tangents pushed forward at once. No

@@ -3,7 +3,7 @@
 pub mod jacobian;
 pub mod linear_region;
 
-pub use jacobian::{decoder_gram, decoder_jacobian, encoder_jacobian};
+pub use jacobian::{decoder_gram, decoder_jacobian, encoder_jacobian, network_jacobian};
 pub use linear_region::linear_region_radius;
 
 #[cfg(test)]

@@ -9,7 +9,8 @@ use vaecert::cli::gamma_sum::text;
 use vaecert::cli::table;
 use vaecert::margin::{DrawCounts, MinimumRadius};
 use vaecert::quantity::{Estimate, LowerBound, Probability, Radius, UpperBound};
-use vaecert::stats::quadratic_form::{Algorithm, Enclosure, Evaluation, QuadraticFormError, Tails};
+use vaecert::stats::quadratic_form::{Algorithm, Evaluation, QuadraticFormError, Tails};
+use vaecert::stats::Enclosure;
 
 fn estimate(value: f64) -> Estimate {
     Estimate::new(value).unwrap()

@@ -3,8 +3,9 @@
 use super::crossing::cross;
 use super::evaluator::Evaluator;
 use super::margin::along;
-use super::model::{Eigen, Whitened};
+use super::model::Whitened;
 use crate::bounds::BoundError;
+use crate::linalg::VerifiedEigen;
 use nalgebra::DVector;
 
 const TOLERANCE: f64 = 1e-8;
@@ -43,7 +44,7 @@ impl LocalSearch<'_> {
         let size = self.whitened.high.len();
         let mut starts: Vec<DVector<f64>> = Vec::new();
         for weights in [&self.whitened.high, &vec![1.0; size]] {
-            let vectors = Eigen::new(self.whitened.weighted_gram(weights))?.vectors;
+            let vectors = VerifiedEigen::new(self.whitened.weighted_gram(weights))?.vectors;
             for column in vectors.column_iter() {
                 starts.push(DVector::from_fn(size, |i, _| column[i] * weights[i].sqrt()));
             }

@@ -4,9 +4,11 @@ use super::branch_and_bound::BranchAndBound;
 use super::crossing::cross;
 use super::evaluator::Evaluator;
 use super::local_search::{Incumbent, LocalSearch};
-use super::model::{relative, LinearGaussian, Whitened};
+use super::model::{LinearGaussian, Whitened};
 use crate::bounds::{check_level, BoundError, ExactMargin};
+use crate::linalg::{euclidean_norm, relative_rounding};
 use crate::quantity::{LowerBound, Probability, Radius, UpperBound};
+use crate::stats::Enclosure;
 use nalgebra::DVector;
 
 /// Relative width of the bracket along one direction, where the bounds of F allow it.
@@ -47,6 +49,29 @@ impl LinearGaussian<'_> {
         let whitened = self.whitened(radius.get())?;
         let (lower, upper) = along(&whitened, direction, level, &mut Evaluator::default())?;
         Ok(ExactMargin { lower: LowerBound::new(lower)?, upper: UpperBound::new(upper)? })
+    }
+
+    /// Encloses P(δ) = P(‖Δ(x, δ)‖₂ ≤ r) for a `perturbation` δ, `[d_x]`, and `radius` r.
+    ///
+    /// # Errors
+    /// [`BoundError::Shape`]; [`BoundError::OutOfRange`] as for [`margin_along`](Self::margin_along);
+    /// [`BoundError::Linalg`] for entries that are not finite.
+    pub fn probability(&self, perturbation: &DVector<f64>, radius: Radius) -> Result<Enclosure, BoundError> {
+        let (expected, found) = (self.inputs(), perturbation.len());
+        if expected != found {
+            return Err(BoundError::Shape { what: "the perturbation", expected, found });
+        }
+        let norm = euclidean_norm(perturbation)?;
+        let whitened = self.whitened(radius.get())?;
+        // The bounds of the shifts are those of a unit vector.
+        let unit = if norm > 0.0 { perturbation / norm } else { perturbation.clone() };
+        let rounding = relative_rounding(found);
+        let (low, high) = whitened.shifts(&unit);
+        let scaled = |shifts: Vec<f64>, norm: f64| shifts.into_iter().map(|shift| shift * norm).collect::<Vec<_>>();
+        let mut evaluator = Evaluator::default();
+        let lower = evaluator.enclose(&whitened.high, &scaled(high, norm * (1.0 + rounding)))?.0;
+        let upper = evaluator.enclose(&whitened.low, &scaled(low, norm * (1.0 - rounding)))?.1;
+        Ok(Enclosure::between(lower, upper))
     }
 
     /// Encloses R = inf{‖δ‖₂ : P(δ) ≤ m} for `radius` r and `level` m. Stops where (upper − lower) ≤
@@ -119,6 +144,6 @@ pub(super) fn along(
     let farthest = if still { 1.0 / speed } else { f64::MAX };
     let found = cross(level, at_zero, 1.0 / speed, farthest, ALONG_TOLERANCE, &mut probe)?;
     // The unit vector's norm is 1 up to rounding.
-    let rounding = relative(direction.len());
+    let rounding = relative_rounding(direction.len());
     Ok((found.inside() * (1.0 - rounding), found.outside * (1.0 + rounding)))
 }

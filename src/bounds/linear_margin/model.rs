@@ -1,7 +1,7 @@
 //! The model and its coordinates in which the damage is a diagonal quadratic form, with bounds of every rounding.
 
 use crate::bounds::{check_std, BoundError};
-use crate::linalg::{eigendecomposition, frobenius_norm};
+use crate::linalg::{frobenius_norm, relative_rounding as relative, VerifiedEigen};
 use nalgebra::{DMatrix, DVector};
 
 /// Largest size, and inverse of the smallest one, that a scaled matrix may have: its fourth power is a double.
@@ -68,7 +68,7 @@ impl<'a> LinearGaussian<'a> {
         let output_norm = in_range("the decoder gain times the std over the radius", self.decoder_gain, &output)?;
         let gain_norm = in_range("the encoder gain over the std", self.encoder_gain, &gain)?;
         let gram = output.tr_mul(&output);
-        let eigen = Eigen::new(gram)?;
+        let eigen = VerifiedEigen::new(gram)?;
         let error = eigen.error + 1.01 * relative(output.nrows()) * output_norm * output_norm;
         // ‖V̂ − Ṽ‖₂ ≤ departure, then the rounding of the product and of the quotients.
         let gain_error = 1.1 * gain_norm * (eigen.departure + relative(latents) * (latents as f64).sqrt());
@@ -120,7 +120,7 @@ impl Whitened {
     /// A lower bound of ‖δ‖ over all δ with c·(Mδ)² ≥ 1, for `weights` c ≥ 0, and the x with δ = Mᵀx that about
     /// attains it. ‖√c Mδ‖ ≤ (√λ_max + √max c·‖M̂ − M‖)‖δ‖ with the roundings of M̂M̂ᵀ inside the root.
     pub(super) fn distance(&self, weights: &[f64]) -> Result<(f64, DVector<f64>), BoundError> {
-        let eigen = Eigen::new(self.weighted_gram(weights))?;
+        let eigen = VerifiedEigen::new(self.weighted_gram(weights))?;
         let (value, vector) = eigen.top();
         let largest = weights.iter().copied().fold(0.0, f64::max);
         let squared = value * (1.0 + 1e-14) + eigen.error + 1.1 * largest * self.gram_error;
@@ -143,12 +143,6 @@ impl Whitened {
     }
 }
 
-/// A bound of the relative rounding, in the Frobenius norm, of a product with inner length n and a few roundings
-/// more: γ_n ≤ 1.01·n·u with u = ε/2 (Higham, 2002, section 3.5), for any order of summation.
-pub(super) fn relative(length: usize) -> f64 {
-    (length as f64 + 10.0) * f64::EPSILON
-}
-
 /// ‖`scaled`‖_F, 0 only where `raw` is 0.
 fn in_range(what: &'static str, raw: &DMatrix<f64>, scaled: &DMatrix<f64>) -> Result<f64, BoundError> {
     let norm = scaled.norm();
@@ -157,48 +151,5 @@ fn in_range(what: &'static str, raw: &DMatrix<f64>, scaled: &DMatrix<f64>) -> Re
         Ok(norm)
     } else {
         Err(BoundError::OutOfRange { what })
-    }
-}
-
-/// A = ṼΛ̂Ṽᵀ + E for a positive semidefinite A, Ṽ being the orthogonal polar factor of `vectors`.
-pub(super) struct Eigen {
-    /// Λ̂, at least 0.
-    pub(super) values: Vec<f64>,
-    /// V̂, one eigenvector per column.
-    pub(super) vectors: DMatrix<f64>,
-    /// A bound of ‖E‖₂; 0 for A = 0.
-    pub(super) error: f64,
-    /// A bound of ‖V̂ − Ṽ‖₂ = max|σ_i(V̂) − 1| ≤ ‖V̂ᵀV̂ − I‖₂.
-    departure: f64,
-}
-
-impl Eigen {
-    pub(super) fn new(matrix: DMatrix<f64>) -> Result<Self, BoundError> {
-        let size = matrix.nrows();
-        let eigen = eigendecomposition(matrix.clone())?;
-        let (values, vectors) = (eigen.eigenvalues.map(|value| value.max(0.0)), eigen.eigenvectors);
-        let departure =
-            (vectors.tr_mul(&vectors) - DMatrix::identity(size, size)).norm() + 1.1 * relative(size) * size as f64;
-        let mut scaled = vectors.clone();
-        scaled.column_iter_mut().zip(values.iter()).for_each(|(mut column, value)| column *= *value);
-        let residual = (&matrix - scaled * vectors.transpose()).norm();
-        // The residual's own rounding, with ‖V̂‖_F² ≤ 1.1·size, and products lost to underflow; then Ṽ for V̂.
-        let largest = values.max();
-        let rounding = 2.0 * relative(2 * size) * (matrix.norm() + 1.1 * size as f64 * largest);
-        let underflow = (8 * size * size) as f64 * f64::MIN_POSITIVE;
-        let error = 1.01 * (residual + rounding + underflow + 3.0 * departure * largest);
-        let zero = matrix.iter().all(|entry| entry.abs() <= 0.0);
-        Ok(Self { values: values.as_slice().to_vec(), vectors, error: if zero { 0.0 } else { error }, departure })
-    }
-
-    /// The largest of the computed eigenvalues and its eigenvector.
-    pub(super) fn top(&self) -> (f64, DVector<f64>) {
-        let mut top = 0;
-        for (i, value) in self.values.iter().enumerate() {
-            if *value > self.values[top] {
-                top = i;
-            }
-        }
-        (self.values[top], self.vectors.column(top).into_owned())
     }
 }

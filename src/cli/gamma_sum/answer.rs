@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use super::super::exit_code::ExitCode;
 use crate::quantity::Probability;
-use crate::stats::quadratic_form::{Algorithm, Enclosure, Evaluation, QuadraticForm, QuadraticFormError, Tails};
+use crate::stats::quadratic_form::{Algorithm, Evaluation, QuadraticForm, QuadraticFormError, Tails};
+use crate::stats::Enclosure;
 
 /// What the library answers.
 pub type Reached<T> = Result<T, QuadraticFormError>;

@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use super::answer::{algorithm_name, is_unbounded, Answer, Question, Reached, CUMULANTS};
 use crate::quantity::UpperBound;
-use crate::stats::quadratic_form::{Algorithm, Enclosure, QuadraticFormError, Tails};
+use crate::stats::quadratic_form::{Algorithm, QuadraticFormError, Tails};
+use crate::stats::Enclosure;
 
 /// Characters of the longest double.
 const VALUE_WIDTH: usize = 24;

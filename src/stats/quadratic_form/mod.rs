@@ -23,6 +23,7 @@ mod tilt;
 
 pub use error::{QuadraticFormError, LARGEST_SHIFT};
 
+use super::enclosure::Enclosure;
 use crate::quantity::Probability;
 use contour::{Trapezoid, ROUNDING};
 use form::Form;
@@ -44,15 +45,6 @@ const SMALLEST: f64 = f64::from_bits(1);
 #[derive(Debug, Clone)]
 pub struct QuadraticForm {
     form: Form,
-}
-
-/// A number and a bound on its error: |truth − value| ≤ error.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Enclosure {
-    /// The number.
-    pub value: f64,
-    /// The bound, not negative.
-    pub error: f64,
 }
 
 /// How a value was computed.
@@ -93,30 +85,6 @@ pub struct Evaluation {
 }
 
 impl Enclosure {
-    fn exact(value: f64) -> Self {
-        Self { value, error: 0.0 }
-    }
-
-    /// A number not above the truth.
-    #[must_use]
-    pub fn lower(&self) -> f64 {
-        if self.error > 0.0 {
-            (self.value - self.error).next_down()
-        } else {
-            self.value
-        }
-    }
-
-    /// A number not below the truth.
-    #[must_use]
-    pub fn upper(&self) -> f64 {
-        if self.error > 0.0 {
-            (self.value + self.error).next_up()
-        } else {
-            self.value
-        }
-    }
-
     fn scaled(self, exponent: i64) -> Self {
         let underflow = if self.error > 0.0 { SMALLEST } else { 0.0 };
         Self { value: ldexp(self.value, exponent), error: ldexp(self.error, exponent) + underflow }
