@@ -1,8 +1,10 @@
 //! Where every random number comes from: a seed and the name of a stream.
 //!
 //! A stream is a ChaCha8 generator keyed by SHA-256 of the seed and the name, so a draw depends on what it is
-//! for (`"input/17/selection"`) and on nothing else: not on the order of work, the thread or the shard.
+//! for (`"input/17/selection"`) and on nothing else: not on the order of work, the thread or the shard. The instances of
+//! claims are drawn by proptest, from ChaCha streams with the same keys.
 
+use proptest::test_runner::{RngAlgorithm, TestRng};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -25,12 +27,22 @@ impl Seed {
     /// independent ones.
     #[must_use]
     pub fn stream(self, name: &str) -> Stream {
+        ChaCha8Rng::from_seed(self.key(name))
+    }
+
+    /// The generator for `name` from which proptest draws and shrinks.
+    #[must_use]
+    pub fn instances(self, name: &str) -> TestRng {
+        TestRng::from_seed(RngAlgorithm::ChaCha, &self.key(name))
+    }
+
+    fn key(self, name: &str) -> [u8; 32] {
         let key = Sha256::new()
             .chain_update(DOMAIN)
             .chain_update(self.0.to_le_bytes())
             .chain_update(name.as_bytes())
             .finalize();
-        ChaCha8Rng::from_seed(key.into())
+        key.into()
     }
 }
 

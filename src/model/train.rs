@@ -189,6 +189,20 @@ impl<'a> Trainer<'a> {
     ) -> Result<Self, TrainError> {
         check_fit(&architecture, data, &plan)?;
         let vae = Vae::initialised(architecture, plan.seed, device)?;
+        Self::from_vae(vae, data, plan, device)
+    }
+
+    /// A run that begins with the weights of `vae` instead of random ones, in single precision on the processor: a next
+    /// stage with another learning rate, say. The model it gives records the last stage's plan only.
+    ///
+    /// # Errors
+    /// If plan, data and model do not fit each other.
+    pub fn continuing(vae: &Vae, data: &'a Dataset, plan: TrainingPlan) -> Result<Self, TrainError> {
+        check_fit(vae.architecture(), data, &plan)?;
+        Self::from_vae(vae.converted(DType::F32, &Device::Cpu)?, data, plan, &Device::Cpu)
+    }
+
+    fn from_vae(vae: Vae, data: &'a Dataset, plan: TrainingPlan, device: &Device) -> Result<Self, TrainError> {
         let moments = vae.parameters().iter().map(adam::moments_for).collect::<Result<_, _>>()?;
         Ok(Self { vae, moments, history: vec![], data, data_sha256: data.sha256(), plan, device: device.clone() })
     }
