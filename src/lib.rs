@@ -57,6 +57,7 @@
 pub mod attack;
 pub mod audit;
 pub mod bounds;
+pub mod claims;
 pub mod cli;
 pub mod data;
 pub mod files;

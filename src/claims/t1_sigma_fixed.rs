@@ -1,0 +1,117 @@
+//! T1-sigma-fixed: whether a perturbation does its damage through μ rather than through σ, on a trained model.
+
+use candle_core::{DType, Device, Tensor};
+use proptest::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::claim::{Experiment, Finding, Judgement, Obstacle, Trial};
+use super::grid;
+use crate::attack::{structured_directions, AttackKind, Constraint, Effort, Task, Threat, Victim};
+use crate::data::{DataSource, Split};
+use crate::model::{embedded, kernel, Vae};
+use crate::quantity::Radius;
+use crate::seed::{standard_normal, Seed};
+use crate::sensitivity::{decoder_gram, encoder_jacobian};
+use crate::stats::{clopper_pearson_lower, clopper_pearson_upper, Enclosure};
+
+/// A digit of the test set and the norm of the perturbation.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AttackedDigit {
+    digit: usize,
+    norm: f64,
+}
+
+/// On the same draw, the damage with only μ perturbed exceeds that with only σ perturbed more often than not.
+pub(super) struct SigmaFixed;
+
+/// Draws compared per perturbation.
+const DRAWS: usize = 1_000;
+const EFFORT: Effort = Effort { restarts: 2, steps: 20, draws: 16 };
+
+impl Experiment for SigmaFixed {
+    type Instance = AttackedDigit;
+
+    fn instances(&self) -> BoxedStrategy<AttackedDigit> {
+        (0..360usize, grid::one_of(&[0.5, 1.0, 0.25, 2.0, 0.125]))
+            .prop_map(|(digit, norm)| AttackedDigit { digit, norm })
+            .boxed()
+    }
+
+    fn judge(&self, instance: &AttackedDigit, trial: &Trial<'_>) -> Result<Judgement, Obstacle> {
+        let model = embedded::digits()?;
+        let data = DataSource::Digits.load(Split::Test, Seed(0))?;
+        let input =
+            data.row(instance.digit).ok_or_else(|| Obstacle(format!("digit {} of {}", instance.digit, data.len())))?;
+        if !(instance.norm > 0.0 && instance.norm <= 100.0) {
+            return Err(Obstacle(format!("the norm {} is not above 0 and at most 100", instance.norm)));
+        }
+        let vae = model.vae.converted(DType::F64, &Device::Cpu)?;
+        let attacked = strongest(&model.vae, &vae, input, instance.norm, trial)?;
+        let (through_mean, through_std, wins) = compare(&vae, input, &attacked, trial)?;
+        // Two bounds of one probability share what may go wrong.
+        let each = trial.failure_probability.split(2);
+        let lower = clopper_pearson_lower(wins, DRAWS as u64, each)?.get();
+        let upper = clopper_pearson_upper(wins, DRAWS as u64, each)?.get();
+        let finding = if lower > 0.5 {
+            Finding::Agrees
+        } else if upper < 0.5 {
+            Finding::Contradicts
+        } else {
+            Finding::TooClose
+        };
+        let line = format!(
+            "test digit {}, ‖δ‖ = {}: through μ alone mean damage {through_mean:.4}, through σ alone {through_std:.4}, the \
+             first is larger in {wins} of {DRAWS} draws",
+            instance.digit, instance.norm
+        );
+        Ok(Judgement::new(finding, line, &[("P(damage through μ > through σ)", Enclosure::between(lower, upper))]))
+    }
+}
+
+/// The perturbed input with the largest mean damage that the max-damage attack finds when μ and σ both see it.
+fn strongest(single: &Vae, double: &Vae, input: &[f32], norm: f64, trial: &Trial<'_>) -> Result<Vec<f32>, Obstacle> {
+    let victim = Victim::new(single, input, Threat::Joint)?;
+    let row = Tensor::from_slice(input, (1, input.len()), &Device::Cpu)?.to_dtype(DType::F64)?;
+    let code = double.encoder().forward(&row)?;
+    let std = nalgebra::DVector::from_vec(code.std.squeeze(0)?.to_vec1::<f64>()?);
+    let gram = decoder_gram(double, &code.mean)?;
+    let directions = structured_directions(&encoder_jacobian(double, &row)?, &std, &gram)?;
+    let task = Task {
+        victim: &victim,
+        radius: Radius::new(1.0)?,
+        constraint: Constraint { norm, pixel_box: None },
+        directions: &directions,
+        warm_start: None,
+        effort: EFFORT,
+    };
+    let proposals = AttackKind::MaxDamage.attack().propose(&task, &mut trial.draws("attack"))?;
+    let judge = Victim::new(double, input, Threat::Joint)?;
+    let noise: Vec<f64> = standard_normal(&mut trial.draws("choice"), EFFORT.draws * judge.latent_dim());
+    let mut best = None::<(f64, Vec<f32>)>;
+    for candidate in &proposals.candidates {
+        let damage: f64 = judge.distances(candidate.values(), &noise)?.iter().sum();
+        if best.as_ref().is_none_or(|(largest, _)| damage > *largest) {
+            best = Some((damage, candidate.values().to_vec()));
+        }
+    }
+    best.map(|(_, values)| values).ok_or_else(|| Obstacle("the attack proposed nothing".to_owned()))
+}
+
+/// Mean damage with only μ, and with only σ, perturbed; and on how many draws the first is larger.
+fn compare(vae: &Vae, input: &[f32], attacked: &[f32], trial: &Trial<'_>) -> Result<(f64, f64, u64), Obstacle> {
+    let row = |values: &[f32]| Tensor::from_slice(values, (1, values.len()), &Device::Cpu)?.to_dtype(DType::F64);
+    let (here, there) = (vae.encoder().forward(&row(input)?)?, vae.encoder().forward(&row(attacked)?)?);
+    let reconstruction = vae.decoder_mean().forward(&here.mean)?;
+    let latents = vae.architecture().latent_dim;
+    let noise: Vec<f64> = standard_normal(&mut trial.draws("noise"), DRAWS * latents);
+    let noise = Tensor::from_vec(noise, (DRAWS, latents), &Device::Cpu)?;
+    let damage = |mean: &Tensor, std: &Tensor| -> Result<Vec<f64>, Obstacle> {
+        let codes = noise.broadcast_mul(std)?.broadcast_add(mean)?;
+        Ok(kernel::row_distances(&vae.decoder_mean().forward(&codes)?, &reconstruction)?)
+    };
+    let (through_mean, through_std) = (damage(&there.mean, &here.std)?, damage(&here.mean, &there.std)?);
+    let wins = through_mean.iter().zip(&through_std).filter(|(a, b)| a > b).count();
+    let mean = |damages: &[f64]| damages.iter().sum::<f64>() / damages.len() as f64;
+    Ok((mean(&through_mean), mean(&through_std), wins as u64))
+}
