@@ -2,11 +2,13 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::attack::{AttackKind, PixelBox, Threat};
 use crate::audit::run::DataChoice;
+use crate::claims::{DEFAULT_CASES, MAX_CASES};
 use crate::data::{DataError, DataSource, Split};
 use crate::model::device::DeviceChoice;
 use crate::quantity::{Probability, Radius};
@@ -46,6 +48,15 @@ pub(crate) enum Command {
     /// answered, 3 if an answer was not reached, 5 if a line of stdin makes no sense.
     #[command(after_long_help = GAMMA_SUM_EXAMPLES)]
     GammaSum(Box<GammaSumArguments>),
+    /// Put the paper's statements on trial: search random instances for counterexamples and shrink them to minimal ones.
+    ///
+    /// Exit status 0 if every verdict is the one on record, 1 if one differs, 3 if one is undecided. With --replay: 0 if
+    /// the counterexample still contradicts its claim, 1 if it does not, 3 if that cannot be decided.
+    #[command(after_long_help = CLAIMS_EXAMPLES)]
+    Claims(ClaimsArguments),
+    /// Print the proof or the counterexample of a claim, and how it is searched.
+    #[command(after_long_help = EXPLAIN_EXAMPLES)]
+    Explain(ExplainArguments),
 }
 
 const AUDIT_EXAMPLES: &str = "Examples:
@@ -83,6 +94,16 @@ per p, then per p_upper. A line that makes no sense is answered with its number 
 
 For users of CompQuadForm in R: lambda is --eigenvalues, h is --multiplicities, delta is
 --noncentrality, sigma is --sigma, and Qq is P(Q > q).";
+
+const CLAIMS_EXAMPLES: &str = "Examples:
+  vaecert claims
+  vaecert claims --list
+  vaecert claims --only T2,P1-necessary --cases 5000 --seed 7
+  vaecert claims --json --out evidence
+  vaecert claims --replay evidence/P1-necessary.json";
+
+const EXPLAIN_EXAMPLES: &str = "Examples:
+  vaecert explain T2-variance";
 
 /// Which data.
 #[derive(Debug, Args)]
@@ -451,6 +472,67 @@ pub(crate) struct GammaSumArguments {
     /// Print one JSON line per answer instead of a table.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ClaimsArguments {
+    /// List the claims instead of searching them.
+    #[arg(long, conflicts_with_all = ["cases", "seed", "failure_probability", "time_limit", "out", "overwrite", "replay"])]
+    pub(crate) list: bool,
+    /// Judge the counterexample in this file again instead of searching.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["only", "cases", "seed", "failure_probability", "time_limit", "out", "overwrite"])]
+    pub(crate) replay: Option<PathBuf>,
+    /// Only these claims, separated by commas: ids (T2-variance) or parts of the paper (T2).
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    pub(crate) only: Vec<String>,
+    /// Random instances per claim; claims whose instances are dear get a share of it.
+    #[arg(long, default_value_t = DEFAULT_CASES, value_name = "N", value_parser = cases)]
+    pub(crate) cases: usize,
+    /// Seed of instances and draws.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(crate) seed: u64,
+    /// All decisions that rest on draws are right together, except with this probability.
+    #[arg(long, default_value = "0.001", value_name = "P", value_parser = probability)]
+    pub(crate) failure_probability: Probability,
+    /// Stop after this many seconds; claims that are not finished then are undecided. Default: no limit.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) time_limit: Option<Duration>,
+    /// Folder for counterexamples, one file per refuted claim. Default: vaecert-runs/claims-NAME, with a NAME made from
+    /// everything that decides the results.
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    pub(crate) out: Option<PathBuf>,
+    /// Replace counterexamples that are already in --out.
+    #[arg(long, help_heading = "Output", requires = "out")]
+    pub(crate) overwrite: bool,
+    /// Print one JSON line per claim and one for the summary instead of a table.
+    #[arg(long, help_heading = "Output", conflicts_with = "markdown")]
+    pub(crate) json: bool,
+    /// Print a table in Markdown.
+    #[arg(long, help_heading = "Output")]
+    pub(crate) markdown: bool,
+    /// Threads; results do not depend on it. Default: as many as the machine has.
+    #[arg(long, value_name = "N", value_parser = threads)]
+    pub(crate) threads: Option<NonZeroUsize>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArguments {
+    /// Id of a claim; `vaecert claims --list` shows them.
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+}
+
+fn cases(text: &str) -> Result<usize, String> {
+    let found = text.trim().parse().ok().filter(|cases| (1..=MAX_CASES).contains(cases));
+    found.ok_or_else(|| format!("expected a whole number from 1 to {MAX_CASES}, found {text:?}"))
+}
+
+/// A time that fits a clock.
+const LONGEST_SECONDS: f64 = 1e9;
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let found = text.trim().parse().ok().filter(|seconds: &f64| *seconds > 0.0 && *seconds <= LONGEST_SECONDS);
+    found.map(Duration::from_secs_f64).ok_or_else(|| format!("expected a number of seconds above 0, found {text:?}"))
 }
 
 fn number(text: &str) -> Result<f64, String> {

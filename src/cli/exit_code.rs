@@ -4,9 +4,10 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExitCode {
     /// What was asked for is met: every input bracketed, every replayed perturbation confirmed, the model trained,
-    /// every question answered.
+    /// every question answered, every verdict on a claim the one on record.
     Met,
-    /// Not met: an alarm, a perturbation that does not refute, a training run that broke down.
+    /// Not met: an alarm, a perturbation or a counterexample that does not refute, a training run that broke down, a
+    /// verdict that is not the one on record.
     NotMet,
     /// The command line makes no sense, or its parts do not fit each other.
     Usage,
@@ -39,10 +40,10 @@ impl ExitCode {
     #[must_use]
     pub fn meaning(self) -> &'static str {
         match self {
-            Self::Met => "met: every input bracketed, every perturbation confirmed, the model trained, or every question answered",
-            Self::NotMet => "not met: an alarm, a perturbation that does not refute, or training that broke down",
+            Self::Met => "met: every input bracketed, every perturbation confirmed, the model trained, every question answered, or every verdict as recorded",
+            Self::NotMet => "not met: an alarm, a perturbation or counterexample that does not refute, training that broke down, or a verdict that differs",
             Self::Usage => "usage: arguments that make no sense or do not fit each other",
-            Self::Undecided => "undecided: at least one input or question could not be decided, and there is no alarm",
+            Self::Undecided => "undecided: at least one input, question or claim could not be decided, and nothing is not met",
             Self::Unreadable => "a file or a line of input that cannot be read, understood or written",
             Self::Bug => "a bug in vaecert",
         }

@@ -8,6 +8,7 @@ use crate::audit::linearization::LinearizationError;
 use crate::audit::replay::ReplayError;
 use crate::audit::run::RunError;
 use crate::audit::PlanError;
+use crate::claims::CounterexampleError;
 use crate::data::DataError;
 use crate::model::architecture::ArchitectureError;
 use crate::model::device::DeviceError;
@@ -106,6 +107,12 @@ impl From<RunError> for Failure {
             | RunError::Shape { .. } => Self::new(ExitCode::Usage, error),
             _ => Self::new(ExitCode::Unreadable, error),
         }
+    }
+}
+
+impl From<CounterexampleError> for Failure {
+    fn from(error: CounterexampleError) -> Self {
+        Self::new(ExitCode::Unreadable, error)
     }
 }
 

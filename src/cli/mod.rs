@@ -2,6 +2,7 @@
 
 mod args;
 mod audit;
+pub mod claims;
 pub mod exit_code;
 mod failure;
 pub mod gamma_sum;
@@ -58,5 +59,7 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Replay(arguments) => replay::replay(&arguments),
         Command::Linearization(arguments) => linearization::linearization(&arguments),
         Command::GammaSum(arguments) => gamma_sum::gamma_sum(&arguments),
+        Command::Claims(arguments) => claims::claims(&arguments),
+        Command::Explain(arguments) => claims::explain(&arguments),
     }
 }

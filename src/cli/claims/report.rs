@@ -1,0 +1,257 @@
+//! Verdicts as a table for people, as lines of JSON and as Markdown. Times are shown to people only: all else is the
+//! same for the same seed.
+
+use std::io;
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::claims::{Claim, Counterexample, Finding, Judgement, SearchPlan, Searched, Verdict};
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Aligned columns.
+    Table,
+    /// One JSON object per line.
+    Json,
+    /// A table in Markdown.
+    Markdown,
+}
+
+/// Width of the column of ids.
+const ID_WIDTH: usize = 19;
+/// Width of the column of sources.
+const SOURCE_WIDTH: usize = 23;
+
+/// What is searched, and the columns' titles.
+#[must_use]
+pub fn heading(plan: &SearchPlan, format: Format) -> String {
+    let SearchPlan { seed, cases, failure_probability } = plan;
+    match format {
+        Format::Json => String::new(),
+        Format::Markdown => {
+            "| claim | source | verdict | on record | cases | counterexample |\n|---|---|---|---|---|---|\n".to_owned()
+        }
+        Format::Table => {
+            format!(
+            "up to {cases} cases per claim, seed {}; decisions by draws hold together except with probability {}\n\n\
+             {:<ID_WIDTH$} {:<SOURCE_WIDTH$} {:<10} {:<9} {:>6} {:>7}  counterexample\n",
+            seed.0, failure_probability.get(), "claim", "source", "verdict", "on record", "cases", "time"
+        )
+        }
+    }
+}
+
+/// One claim.
+///
+/// # Errors
+/// None in practice: everything has a JSON form.
+pub fn row(searched: &Searched, format: Format) -> io::Result<String> {
+    let Searched { claim, verdict, elapsed } = searched;
+    let remark = remark(verdict);
+    let recorded = recorded(searched);
+    Ok(match format {
+        Format::Json => serde_json::to_string(&json_row(searched))? + "\n",
+        Format::Markdown => format!(
+            "| {} | {} | {} | {recorded} | {} | {} |\n",
+            claim.id,
+            claim.source,
+            verdict.name(),
+            verdict.cases(),
+            // A bar would end the cell.
+            remark.replace('|', "\\|")
+        ),
+        Format::Table => {
+            let line = format!(
+                "{:<ID_WIDTH$} {:<SOURCE_WIDTH$} {:<10} {recorded:<9} {:>6} {:>5.1} s  {remark}",
+                claim.id,
+                claim.source,
+                verdict.name(),
+                verdict.cases(),
+                elapsed.as_secs_f64(),
+            );
+            line.trim_end().to_owned() + "\n"
+        }
+    })
+}
+
+/// The verdict on record, as compared with the one found.
+fn recorded(searched: &Searched) -> String {
+    match searched.verdict.is(searched.claim.expected) {
+        Some(true) => "the same".to_owned(),
+        Some(false) => format!("≠ {}", searched.claim.expected),
+        None => searched.claim.expected.to_string(),
+    }
+}
+
+/// The counterexample in one line, or why there is no verdict.
+fn remark(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Holds { unclear: 0, .. } => String::new(),
+        Verdict::Holds { unclear, .. } => format!("({unclear} more too close to call)"),
+        Verdict::Refuted { counterexample, .. } => counterexample.line.clone(),
+        Verdict::Undecided { reason, .. } => reason.clone(),
+    }
+}
+
+fn json_row(searched: &Searched) -> serde_json::Value {
+    let Searched { claim, verdict, .. } = searched;
+    let mut row = json_claim(claim);
+    row["verdict"] = json!(verdict.name());
+    row["as_recorded"] = json!(verdict.is(claim.expected));
+    match verdict {
+        Verdict::Holds { agreeing, unclear, first_unclear } => {
+            row["agreeing"] = json!(agreeing);
+            row["unclear"] = json!(unclear);
+            row["first_unclear"] = json!(first_unclear);
+        }
+        Verdict::Refuted { tried, contradicting, counterexample } => {
+            row["tried"] = json!(tried);
+            row["contradicting"] = json!(contradicting);
+            row["counterexample"] = json!(counterexample);
+        }
+        Verdict::Undecided { agreeing, planned, reason } => {
+            row["agreeing"] = json!(agreeing);
+            row["planned"] = json!(planned);
+            row["reason"] = json!(reason);
+        }
+    }
+    row
+}
+
+fn json_claim(claim: &Claim) -> serde_json::Value {
+    json!({
+        "claim": claim.id,
+        "form": claim.form.name(),
+        "of": claim.form.of(),
+        "source": claim.source,
+        "statement": claim.statement,
+        "assumptions": claim.assumptions,
+        "recorded": claim.expected,
+    })
+}
+
+/// What all verdicts say together, and where counterexamples are.
+///
+/// # Errors
+/// None in practice: everything has a JSON form.
+pub fn summary(plan: &SearchPlan, searched: &[Searched], folder: &Path, format: Format) -> io::Result<String> {
+    let ids = |wanted: Option<bool>| -> Vec<&str> {
+        let chosen = searched.iter().filter(|result| result.verdict.is(result.claim.expected) == wanted);
+        chosen.map(|result| result.claim.id).collect()
+    };
+    let (same, differing, undecided) = (ids(Some(true)), ids(Some(false)), ids(None));
+    let refuted = searched.iter().filter(|result| matches!(result.verdict, Verdict::Refuted { .. })).count();
+    if format == Format::Json {
+        let summary = json!({ "summary": {
+            "claims": searched.len(),
+            "as_recorded": same.len(),
+            "differing": differing,
+            "undecided": undecided,
+            "plan": plan,
+            "vaecert_version": env!("CARGO_PKG_VERSION"),
+        }});
+        return Ok(serde_json::to_string(&summary)? + "\n");
+    }
+    let list = |what: &str, ids: &[&str]| match ids {
+        [] => format!("0 {what}"),
+        ids => format!("{} {what} ({})", ids.len(), ids.join(", ")),
+    };
+    let mut text = format!(
+        "\n{} claims: {} with the verdict on record, {}, {}\n",
+        searched.len(),
+        same.len(),
+        list("with another", &differing),
+        list("undecided", &undecided)
+    );
+    if refuted > 0 && format == Format::Table {
+        text += &format!(
+            "counterexamples: {}; judge one again with `vaecert claims --replay FILE`, read about it with `vaecert explain ID`\n",
+            folder.display()
+        );
+    }
+    Ok(text)
+}
+
+/// The claims, unsearched.
+///
+/// # Errors
+/// None in practice: everything has a JSON form.
+pub fn list(claims: &[Claim], format: Format) -> io::Result<String> {
+    let mut text = match format {
+        Format::Json => String::new(),
+        Format::Markdown => "| claim | form | source | on record | statement |\n|---|---|---|---|---|\n".to_owned(),
+        Format::Table => {
+            format!("{:<ID_WIDTH$} {:<10} {:<SOURCE_WIDTH$} {:<9}  statement\n", "claim", "form", "source", "on record")
+        }
+    };
+    for claim in claims {
+        let Claim { id, source, expected, statement, .. } = claim;
+        let form = claim.form.name();
+        text += &match format {
+            Format::Json => serde_json::to_string(&json_claim(claim))? + "\n",
+            Format::Markdown => {
+                format!("| {id} | {form} | {source} | {expected} | {} |\n", statement.replace('|', "\\|"))
+            }
+            Format::Table => {
+                format!("{id:<ID_WIDTH$} {form:<10} {source:<SOURCE_WIDTH$} {expected:<9}  {statement}\n")
+            }
+        };
+    }
+    Ok(text)
+}
+
+/// A counterexample judged again.
+///
+/// # Errors
+/// None in practice: everything has a JSON form.
+pub fn replayed(
+    claim: &Claim,
+    counterexample: &Counterexample,
+    judgement: &Judgement,
+    format: Format,
+) -> io::Result<String> {
+    if format == Format::Json {
+        let replayed = json!({
+            "claim": claim.id,
+            "finding": judgement.finding,
+            "line": judgement.line,
+            "numbers": judgement.numbers,
+        });
+        return Ok(serde_json::to_string(&replayed)? + "\n");
+    }
+    let outcome = match judgement.finding {
+        Finding::Contradicts => "contradicts the claim",
+        Finding::Agrees => "does not contradict the claim",
+        Finding::TooClose => "is too close to call",
+        Finding::Vacuous => "does not meet the claim's assumptions",
+    };
+    let mut text = format!("{}, {}: {}\n", claim.id, claim.source, claim.statement);
+    text += &format!("assuming {}\n\n", claim.assumptions);
+    text += &format!("instance  {}\nfound     {}\n", counterexample.instance, judgement.line);
+    for number in &judgement.numbers {
+        text += &format!("          {number}\n");
+    }
+    text += &format!("outcome   {outcome}\n");
+    Ok(text)
+}
+
+/// The page of a claim, and how it is searched.
+#[must_use]
+pub fn explanation(claim: &Claim) -> String {
+    format!(
+        "{}\n## The search\n\n\
+         * Recorded verdict: {} ({})\n* Assumptions: {}\n* Drawn: {}\n* Computed: {}\n* Refuted by: {}\n",
+        claim.page,
+        claim.expected,
+        match claim.form.of() {
+            Some(of) => format!("{}, belongs to {of}", claim.form.name()),
+            None => claim.form.name().to_owned(),
+        },
+        claim.assumptions,
+        claim.drawn,
+        claim.computed,
+        claim.refuted_by
+    )
+}
