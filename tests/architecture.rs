@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Modules from the ground up; each may use those before it, and itself.
-const ORDER: [&str; 14] = [
+const ORDER: [&str; 15] = [
     "quantity",
     "seed",
     "progress",
@@ -19,9 +19,10 @@ const ORDER: [&str; 14] = [
     "attack",
     "margin",
     "audit",
+    "claims",
 ];
 /// Modules that may name candle.
-const CANDLE: [&str; 6] = ["model", "sensitivity", "attack", "margin", "audit", "cli"];
+const CANDLE: [&str; 7] = ["model", "sensitivity", "attack", "margin", "audit", "claims", "cli"];
 
 fn sources() -> Vec<(String, PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");

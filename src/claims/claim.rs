@@ -42,6 +42,14 @@ pub struct Claim {
     pub(super) experiment: &'static dyn AnyExperiment,
 }
 
+impl Claim {
+    /// A random instance as it stands in a counterexample's file, whatever its outcome; none if drawing fails.
+    #[must_use]
+    pub fn instance(&self, seed: Seed) -> Option<serde_json::Value> {
+        self.experiment.draw_value(seed.instances(&format!("claims/{}", self.id)))
+    }
+}
+
 impl fmt::Debug for Claim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Claim").field(&self.id).finish()

@@ -5,7 +5,6 @@ use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::claim::{all, less, show, Experiment, Finding, Judgement, Obstacle, Trial};
-use super::grid;
 use super::truth::linear_vae::{vector, LinearVae, Sizes};
 use crate::bounds::MarginBracket;
 use crate::quantity::{Probability, Radius};
@@ -35,11 +34,8 @@ struct Case {
 }
 
 fn instances() -> BoxedStrategy<Perturbed> {
-    (LinearVae::strategy(SIZES, 0.75), grid::vector(SIZES.inputs))
-        .prop_map(|(model, mut perturbation)| {
-            perturbation.truncate(model.latents[0].encoder.len());
-            Perturbed { model, perturbation }
-        })
+    LinearVae::with_perturbation(SIZES, 0.75)
+        .prop_map(|(model, perturbation)| Perturbed { model, perturbation })
         .boxed()
 }
 
@@ -130,5 +126,35 @@ impl Experiment for Infimum {
         );
         let numbers = [("R(x)", margin), ("P inside R", harmless), ("P at R", harmful)];
         Ok(Judgement::new(all([fails, holds]), line, &numbers))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::claims::theory::Stated;
+    use crate::claims::truth::linear_vae::Latent;
+    use crate::seed::Seed;
+
+    fn found(perturbation: &[f64]) -> (Judgement, Finding) {
+        // A = [1, 0], σ = W = 1 and r = 1: R = 0.93327, along the first coordinate.
+        let latent = Latent { encoder: vec![1.0, 0.0], std: 1.0, decoder: vec![1.0] };
+        let model = LinearVae { latents: vec![latent], radius_factor: 1.0 };
+        let instance = Perturbed { model, perturbation: perturbation.to_vec() };
+        let trial = Trial { theory: &Stated, seed: Seed(0), stream: "test", failure_probability: Probability::HALF };
+        let equivalence = Equivalence.judge(&instance, &trial).unwrap();
+        (equivalence, Infimum.judge(&instance, &trial).unwrap().finding)
+    }
+
+    #[test]
+    fn a_perturbation_that_the_code_ignores_is_harmless_beyond_the_margin() {
+        let (judged, infimum) = found(&[0.0, 1.0]);
+        assert_eq!((judged.finding, infimum), (Finding::Contradicts, Finding::Agrees));
+        let margin = &judged.numbers[0];
+        assert!((margin.value - 0.933_271).abs() <= margin.error + 1e-6, "{margin}");
+        assert!((judged.numbers[2].value - 0.682_689_492).abs() < 1e-8);
+        assert_eq!(found(&[1.0, 0.0]).0.finding, Finding::Agrees);
+        assert_eq!(found(&[0.5, 0.5]).0.finding, Finding::Agrees);
+        assert_eq!(found(&[0.0, 0.0]).1, Finding::Vacuous);
     }
 }

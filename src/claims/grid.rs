@@ -33,6 +33,15 @@ pub(crate) fn one_of(numbers: &[f64]) -> impl Strategy<Value = f64> + Clone {
     select(numbers.to_vec())
 }
 
+/// From 1 to `largest` elements, often just one or two: counterexamples that start small end smallest.
+pub(crate) fn several<T: Clone + std::fmt::Debug + 'static>(
+    element: impl Strategy<Value = T> + Clone + 'static,
+    largest: usize,
+) -> impl Strategy<Value = Vec<T>> {
+    let few = prop::collection::vec(element.clone(), 1..=largest.min(2));
+    prop_oneof![1 => few, 2 => prop::collection::vec(element, 1..=largest)]
+}
+
 /// `count` numbers from −3 to 3.
 pub(crate) fn vector(count: usize) -> impl Strategy<Value = Vec<f64>> + Clone {
     prop::collection::vec(any(), count)

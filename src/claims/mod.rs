@@ -21,6 +21,7 @@ mod s3_sigma;
 mod s5_linear;
 mod s5_trained;
 mod search;
+mod simplify;
 mod t1_eq22;
 mod t1_ladder;
 mod t1_linear;

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::claim::{Experiment, Finding, Judgement, Obstacle, Trial};
+use super::grid;
 use super::truth::linear_vae::{LinearVae, Sizes};
 use crate::linalg::EnclosedCholesky;
 use crate::stats::Enclosure;
@@ -24,6 +25,9 @@ impl Experiment for Invertible {
 
     fn judge(&self, instance: &LinearVae, _: &Trial<'_>) -> Result<Judgement, Obstacle> {
         let (decoder, std) = (instance.decoder()?, instance.std());
+        if !std.iter().all(|std| *std > 0.0 && *std <= grid::LARGEST) {
+            return Err(Obstacle("standard deviations must be above 0".to_owned()));
+        }
         // J_gᵀJ_g has an inverse, or the decoder ignores a direction of the code.
         let gram = |i: usize, j: usize| Enclosure::dot(decoder.column(i), decoder.column(j));
         if EnclosedCholesky::new(decoder.ncols(), gram).is_none() {

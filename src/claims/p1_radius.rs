@@ -107,6 +107,7 @@ impl Experiment for Envelope {
     }
 
     fn judge(&self, eigenvalues: &Vec<f64>, trial: &Trial<'_>) -> Result<Judgement, Obstacle> {
+        vector("the eigenvalues", eigenvalues, eigenvalues.len())?;
         let count = eigenvalues.len() as f64;
         let trace: Enclosure = eigenvalues.iter().copied().map(Enclosure::exact).sum();
         let share = median(eigenvalues)? / trace;
@@ -199,6 +200,9 @@ fn judge_linear(model: &LinearVae, trial: &Trial<'_>) -> Result<Judgement, Obsta
 fn judge_curved(model: &Curved, trial: &Trial<'_>) -> Result<Judgement, Obstacle> {
     let slope = vector("the slope", &model.slope, 2)?;
     let curvature = vector("the curvature", &model.curvature, 2)?;
+    if !(model.std > 0.0 && model.std <= grid::LARGEST) {
+        return Err(Obstacle(format!("the standard deviation {} is not above 0", model.std)));
+    }
     let (slope_norm, curvature_norm) = (slope.norm(), curvature.norm());
     if slope_norm <= 0.0 || curvature_norm <= 0.0 {
         return Ok(Judgement::vacuous());
@@ -252,4 +256,65 @@ fn bent_probability(half_width: f64, bend: f64, cosine: f64) -> Enclosure {
     let inside = |u: f64| 0.5 - normal::survival(u);
     let value = inside(end(1.0)) + inside(end(-1.0));
     Enclosure { value, error: 1e-12 + 2.0 * normal::survival(0.5 / bend) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::claims::theory::Stated;
+    use crate::seed::Seed;
+
+    const TRIAL: Trial<'static> =
+        Trial { theory: &Stated, seed: Seed(0), stream: "test", failure_probability: Probability::HALF };
+
+    fn model(columns: &[&[f64]], radius_factor: f64) -> LinearVae {
+        use crate::claims::truth::linear_vae::Latent;
+        let latent = |decoder: &&[f64]| Latent { encoder: vec![1.0], std: 1.0, decoder: decoder.to_vec() };
+        LinearVae { latents: columns.iter().map(latent).collect(), radius_factor }
+    }
+
+    #[test]
+    fn half_the_printed_radius_keeps_one_coordinate() {
+        // P(|N| ≤ √½) = erf(1/2) = 0.5205.
+        let judged = Necessary.judge(&model(&[&[1.0]], 0.5f64.sqrt()), &TRIAL).unwrap();
+        assert_eq!(judged.finding, Finding::Contradicts);
+        assert!((judged.numbers[2].value - 0.520_499_877_8).abs() < 1e-9, "{judged:?}");
+        assert_eq!(Necessary.judge(&model(&[&[1.0]], 0.5), &TRIAL).unwrap().finding, Finding::Agrees);
+        assert_eq!(Necessary.judge(&model(&[&[1.0]], 2.0), &TRIAL).unwrap().finding, Finding::Agrees);
+        assert_eq!(Necessary.judge(&model(&[&[0.0]], 1.0), &TRIAL).unwrap().finding, Finding::Vacuous);
+    }
+
+    #[test]
+    fn a_radius_below_the_sufficient_one_says_nothing() {
+        let judge = |factor| Sufficient.judge(&model(&[&[1.0, 0.0], &[0.0, 1.0]], factor), &TRIAL).unwrap().finding;
+        assert_eq!((judge(1.0), judge(0.9375)), (Finding::Agrees, Finding::Vacuous));
+    }
+
+    #[test]
+    fn the_bound_of_first_order_and_the_bent_probability_have_the_values_of_the_proof() {
+        // From the page, by 30-digit arithmetic: K(0.1) = 0.0336, P = 0.50355 for c = ±1 and 0.49903 for c = 0.
+        assert!((first_order_deviation(0.1).unwrap() - 0.0336).abs() < 5e-5);
+        assert!(first_order_deviation(0.371).is_none());
+        let quartile = normal::quantile(0.75);
+        for (cosine, truth) in [(1.0, 0.503_55), (-1.0, 0.503_55), (0.0, 0.499_03)] {
+            assert!((bent_probability(quartile, 0.1, cosine).value - truth).abs() < 5e-6, "{cosine}");
+        }
+    }
+
+    #[test]
+    fn a_threshold_that_is_off_contradicts() {
+        struct HalfTheScale;
+        impl crate::claims::theory::Theory for HalfTheScale {
+            fn gamma_scale(&self, eigenvalue: f64) -> f64 {
+                eigenvalue
+            }
+        }
+        let trial = Trial { theory: &HalfTheScale, ..TRIAL };
+        let linear = Decoder::Linear(model(&[&[1.0]], 1.0));
+        let curved = Decoder::Curved(Curved { slope: vec![1.0, 0.0], curvature: vec![0.0, 1.0], std: 0.015_625 });
+        for decoder in [linear, curved] {
+            assert_eq!(Exact.judge(&decoder, &TRIAL).unwrap().finding, Finding::Agrees);
+            assert_eq!(Exact.judge(&decoder, &trial).unwrap().finding, Finding::Contradicts);
+        }
+    }
 }

@@ -41,15 +41,16 @@ impl Experiment for TwoAlgorithms {
             .boxed()
     }
 
-    fn judge(&self, instance: &FormAndPoint, _: &Trial<'_>) -> Result<Judgement, Obstacle> {
+    fn judge(&self, instance: &FormAndPoint, trial: &Trial<'_>) -> Result<Judgement, Obstacle> {
         let FormAndPoint { eigenvalues, shifts, sigma, point } = instance;
         vector("the eigenvalues", eigenvalues, eigenvalues.len())?;
         if eigenvalues.iter().all(|eigenvalue| *eigenvalue == 0.0) && *sigma == 0.0 {
             return Ok(Judgement::vacuous());
         }
-        let form = QuadraticForm::new(eigenvalues, shifts, *sigma)?;
-        let first = form.tails(*point)?;
-        let second = match form.cross_check(*point) {
+        // The first takes the sum as one of Gamma variables, by their scales.
+        let by_scale: Vec<f64> = eigenvalues.iter().map(|&value| 0.5 * trial.theory.gamma_scale(value)).collect();
+        let first = QuadraticForm::new(&by_scale, shifts, *sigma)?.tails(*point)?;
+        let second = match QuadraticForm::new(eigenvalues, shifts, *sigma)?.cross_check(*point) {
             Ok(second) => second,
             // The second algorithm knows its reach; beyond it there is nothing to compare.
             Err(QuadraticFormError::NotConverged { .. }) => return Ok(Judgement::vacuous()),

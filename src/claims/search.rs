@@ -2,7 +2,8 @@
 //!
 //! Every case draws from its own stream, `claims/<id>/<case>`, so verdicts depend neither on the number of threads nor
 //! on which other claims are searched. All cases are tried even after a contradiction; a number of contradictions are
-//! shrunk, each from its own start, and the instance with the fewest and simplest numbers is kept.
+//! shrunk, each from its own start, and of the instance with the fewest and simplest numbers whatever can still be left
+//! out or made simpler is.
 
 use std::time::{Duration, Instant};
 
@@ -11,8 +12,9 @@ use proptest::test_runner::{Config, TestRng, TestRunner};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::claim::{Claim, Expectation, Experiment, Finding, Judgement, Obstacle, Trial};
+use super::claim::{Claim, Cost, Expectation, Experiment, Finding, Judgement, Obstacle, Trial};
 use super::counterexample::Counterexample;
+use super::simplify::{complexity, simpler};
 use super::theory::Theory;
 use crate::quantity::Probability;
 use crate::seed::Seed;
@@ -35,15 +37,33 @@ pub const DEFAULT_CASES: usize = 1000;
 /// Most cases per claim.
 pub const MAX_CASES: usize = 10_000_000;
 /// How far contradictions are shrunk.
+#[derive(Debug, Clone, Copy)]
 struct Effort {
     /// Contradictions that are shrunk, each from its own start.
     starts: usize,
     /// Instances tried for each.
     steps: usize,
 }
-const EFFORT: Effort = Effort { starts: 64, steps: 4_000 };
-/// The same where every instance is decided by draws.
+/// Where a case costs little.
+const FULL_EFFORT: Effort = Effort { starts: 16, steps: 4_000 };
+/// Where every instance is decided by draws.
 const SAMPLED_EFFORT: Effort = Effort { starts: 4, steps: 40 };
+/// Instances tried even where each is as dear as it gets.
+const LEAST_STEPS: usize = 8;
+
+impl Effort {
+    /// Dear claims are shrunk from fewer starts and in fewer steps, as they are tried on fewer cases.
+    fn of(cost: Cost) -> Self {
+        match cost {
+            Cost::Full => FULL_EFFORT,
+            Cost::Sampled(_) => SAMPLED_EFFORT,
+            Cost::OneIn(share) => Self {
+                starts: (FULL_EFFORT.starts / share.max(1)).max(1),
+                steps: (FULL_EFFORT.steps / share.max(1).pow(2)).max(LEAST_STEPS),
+            },
+        }
+    }
+}
 /// Instances drawn for one case until one meets the claim's assumptions.
 const MAX_DRAWN: usize = 200;
 /// A claim is undecided if more than one case in this many cannot be decided.
@@ -218,7 +238,7 @@ impl Search<'_> {
 
     /// The shortest of the instances to which the first contradictions shrink.
     fn shrink(&self, cases: &[Option<Tried>], workers: &Workers) -> Option<Counterexample> {
-        let Effort { starts, steps } = if self.claim.cost.is_sampled() { SAMPLED_EFFORT } else { EFFORT };
+        let Effort { starts, steps } = Effort::of(self.claim.cost);
         let contradicting: Vec<(usize, usize)> = (0..)
             .zip(cases)
             .filter_map(|(case, tried)| tried.as_ref().map(|tried| (case, tried)))
@@ -239,7 +259,34 @@ impl Search<'_> {
             let smallest = self.claim.experiment.shrink(self.plan.seed.instances(&stream), drawn, &trial, &mut go_on);
             Ok(smallest.map(|(instance, judgement)| Counterexample::new(self.claim, &trial, instance, judgement)))
         }));
-        found.into_iter().flatten().min_by_key(|found| (complexity(&found.instance), found.instance.to_string()))
+        let smallest = found
+            .into_iter()
+            .flatten()
+            .min_by_key(|found| (complexity(&found.instance), found.instance.to_string()))?;
+        Some(if self.claim.cost.is_sampled() { smallest } else { self.simplify(smallest) })
+    }
+
+    /// Takes one step after another to a simpler instance, until nothing can be left out and no number made simpler.
+    fn simplify(&self, start: Counterexample) -> Counterexample {
+        let mut smallest = start;
+        let mut left = Effort::of(self.claim.cost).steps;
+        loop {
+            let stream = smallest.stream.clone();
+            let trial = self.trial(&stream);
+            let contradicting = simpler(&smallest.instance).take(left).find_map(|instance| {
+                left = left.saturating_sub(1);
+                if self.is_over() {
+                    return None;
+                }
+                let judged = self.claim.experiment.judge_value(&instance, &trial).ok()?.ok()?;
+                (judged.finding == Finding::Contradicts)
+                    .then(|| Counterexample::new(self.claim, &trial, instance, judged))
+            });
+            match contradicting {
+                Some(simpler) => smallest = simpler,
+                None => return smallest,
+            }
+        }
     }
 
     fn stream(&self, case: usize) -> String {
@@ -250,24 +297,6 @@ impl Search<'_> {
         Trial { theory: self.theory, seed: self.plan.seed, stream, failure_probability: self.failure_probability }
     }
 }
-
-/// How much there is to read in an instance: every number counts by its characters, then by its size.
-fn complexity(instance: &Value) -> usize {
-    match instance {
-        Value::Array(entries) => entries.iter().map(complexity).sum(),
-        Value::Object(fields) => fields.values().map(complexity).sum(),
-        Value::Number(number) => {
-            let value = number.as_f64().unwrap_or(f64::MAX);
-            let size =
-                (0..LARGEST_COUNTED_SIZE).find(|size| value.abs() <= *size as f64).unwrap_or(LARGEST_COUNTED_SIZE);
-            LARGEST_COUNTED_SIZE * value.to_string().len() + size
-        }
-        Value::Null | Value::Bool(_) | Value::String(_) => 1,
-    }
-}
-
-/// Sizes of numbers from here on count the same; a further character counts more than any size.
-const LARGEST_COUNTED_SIZE: usize = 16;
 
 /// Work that cannot fail, spread over threads.
 fn infallible<T>(outcome: Result<Vec<T>, std::convert::Infallible>) -> Vec<T> {
@@ -300,6 +329,9 @@ pub(super) trait AnyExperiment: Sync {
         trial: &Trial<'_>,
         go_on: &mut dyn FnMut() -> bool,
     ) -> Option<(Value, Judgement)>;
+
+    /// An instance as drawn; none where the strategy's own filters reject too much.
+    fn draw_value(&self, source: TestRng) -> Option<Value>;
 
     /// Judges an instance read from a file.
     fn judge_value(
@@ -358,6 +390,11 @@ impl<E: Experiment> AnyExperiment for E {
         Some((serde_json::to_value(instance).ok()?, judgement))
     }
 
+    fn draw_value(&self, source: TestRng) -> Option<Value> {
+        let tree = draw(&self.instances(), &mut runner(source))?;
+        serde_json::to_value(tree.current()).ok()
+    }
+
     fn judge_value(
         &self,
         instance: &Value,
@@ -378,4 +415,152 @@ fn draw<T: std::fmt::Debug>(
     runner: &mut TestRunner,
 ) -> Option<Box<dyn ValueTree<Value = T>>> {
     strategy.new_tree(runner).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::claims::claim::{Form, Number};
+    use crate::claims::theory::Stated;
+    use proptest::prelude::*;
+    use std::num::NonZeroUsize;
+    use std::time::Duration;
+
+    /// Lists of numbers from 0 to 99; the claim is about the largest.
+    struct Largest(fn(u32) -> Result<Finding, Obstacle>);
+
+    impl Experiment for Largest {
+        type Instance = Vec<u32>;
+
+        fn instances(&self) -> BoxedStrategy<Vec<u32>> {
+            prop::collection::vec(0..100u32, 1..6).boxed()
+        }
+
+        fn judge(&self, numbers: &Vec<u32>, _: &Trial<'_>) -> Result<Judgement, Obstacle> {
+            let largest = numbers.iter().copied().max().unwrap_or(0);
+            (self.0)(largest).map(|finding| Judgement::new(finding, format!("largest {largest}"), &[]))
+        }
+    }
+
+    fn claim(cost: Cost, experiment: &'static dyn AnyExperiment) -> Claim {
+        Claim {
+            id: "toy",
+            form: Form::Printed,
+            source: "",
+            statement: "",
+            assumptions: "",
+            drawn: "",
+            computed: "",
+            refuted_by: "",
+            expected: Expectation::Holds,
+            cost,
+            page: "",
+            experiment,
+        }
+    }
+
+    fn searched_on(threads: usize, cases: usize, claim: Claim, deadline: Option<Instant>) -> Verdict {
+        let plan = SearchPlan { cases, ..SearchPlan::standard(Seed(5)).unwrap() };
+        let workers = Workers::new(NonZeroUsize::new(threads)).unwrap();
+        let mut verdicts = Vec::new();
+        plan.run(&[claim], &Stated, deadline, &workers, |searched| {
+            verdicts.push(searched.verdict);
+            Ok::<(), ()>(())
+        })
+        .unwrap();
+        verdicts.remove(0)
+    }
+
+    fn searched(experiment: &'static dyn AnyExperiment) -> Verdict {
+        searched_on(2, 100, claim(Cost::Full, experiment), None)
+    }
+
+    #[test]
+    fn a_false_claim_shrinks_to_the_smallest_number_that_refutes_it() {
+        static BELOW_17: Largest = Largest(|n| Ok(if n < 17 { Finding::Agrees } else { Finding::Contradicts }));
+        let verdict = searched(&BELOW_17);
+        let Verdict::Refuted { tried: 100, contradicting, counterexample } = &verdict else { panic!("{verdict:?}") };
+        assert!(*contradicting > 50);
+        assert_eq!(
+            (counterexample.instance.to_string().as_str(), counterexample.line.as_str()),
+            ("[17]", "largest 17")
+        );
+        assert_eq!(counterexample.numbers, Vec::<Number>::new());
+        assert_eq!(verdict.is(Expectation::Refuted), Some(true));
+    }
+
+    #[test]
+    fn verdicts_and_counterexamples_do_not_depend_on_the_number_of_threads() {
+        static ODD: Largest = Largest(|n| Ok(if n % 7 == 0 { Finding::Agrees } else { Finding::Contradicts }));
+        let on = |threads| searched_on(threads, 60, claim(Cost::Full, &ODD), None);
+        assert_eq!(on(1), on(5));
+    }
+
+    #[test]
+    fn a_true_claim_holds_and_the_first_unclear_case_is_kept() {
+        static TRUE: Largest = Largest(|_| Ok(Finding::Agrees));
+        assert_eq!(searched(&TRUE), Verdict::Holds { agreeing: 100, unclear: 0, first_unclear: None });
+        static RARELY: Largest = Largest(|n| Ok(if n == 98 { Finding::TooClose } else { Finding::Agrees }));
+        let Verdict::Holds { agreeing, unclear, first_unclear: Some(first) } = searched(&RARELY) else { panic!() };
+        assert_eq!((agreeing + unclear, first.as_str()), (100, "largest 98"));
+    }
+
+    #[test]
+    fn too_many_unclear_cases_or_obstacles_leave_it_undecided() {
+        static CLOSE: Largest = Largest(|n| Ok(if n % 2 == 0 { Finding::TooClose } else { Finding::Agrees }));
+        static BROKEN: Largest = Largest(|_| Err(Obstacle("no disk".to_owned())));
+        for (experiment, part) in
+            [(&CLOSE, "largest"), (&BROKEN, "100 of 100 cases could not be decided; the first: no disk")]
+        {
+            let verdict = searched(experiment);
+            let Verdict::Undecided { planned: 100, reason, .. } = &verdict else { panic!("{verdict:?}") };
+            assert!(reason.contains(part), "{reason}");
+            assert_eq!(verdict.is(Expectation::Holds), None);
+        }
+    }
+
+    #[test]
+    fn instances_outside_the_assumptions_are_drawn_again() {
+        static LARGE_ONLY: Largest = Largest(|n| Ok(if n < 60 { Finding::Vacuous } else { Finding::Agrees }));
+        assert_eq!(searched(&LARGE_ONLY), Verdict::Holds { agreeing: 100, unclear: 0, first_unclear: None });
+        static NEVER: Largest = Largest(|_| Ok(Finding::Vacuous));
+        let Verdict::Undecided { agreeing: 0, reason, .. } = searched(&NEVER) else { panic!() };
+        assert!(reason.contains("no instance met the assumptions"), "{reason}");
+        // A counterexample beyond several instances that do not count is found again for shrinking.
+        static LATE: Largest = Largest(|n| Ok(if n < 95 { Finding::Vacuous } else { Finding::Contradicts }));
+        let Verdict::Refuted { counterexample, .. } = searched(&LATE) else { panic!() };
+        assert_eq!(counterexample.instance.to_string(), "[95]");
+    }
+
+    #[test]
+    fn a_spent_time_is_undecided_never_a_pass() {
+        static TRUE: Largest = Largest(|_| Ok(Finding::Agrees));
+        let verdict = searched_on(2, 50, claim(Cost::Full, &TRUE), Some(Instant::now()));
+        let Verdict::Undecided { agreeing: 0, planned: 50, reason } = verdict else { panic!("{verdict:?}") };
+        assert_eq!(reason, "the time was spent after 0 of 50 cases");
+        let later = Instant::now() + Duration::from_secs(600);
+        assert_eq!(searched_on(2, 50, claim(Cost::Full, &TRUE), Some(later)).name(), "holds");
+    }
+
+    #[test]
+    fn a_contradiction_counts_even_where_no_time_is_left_to_shrink_it() {
+        static SLOW: Largest = Largest(|_| {
+            std::thread::sleep(Duration::from_millis(20));
+            Ok(Finding::Contradicts)
+        });
+        let soon = Instant::now() + Duration::from_millis(50);
+        let verdict = searched_on(1, 1_000, claim(Cost::Full, &SLOW), Some(soon));
+        assert_eq!(verdict.name(), "refuted", "{verdict:?}");
+        assert!(verdict.cases() < 1_000);
+    }
+
+    #[test]
+    fn decisions_by_draws_share_the_failure_probability() {
+        static TRUE: Largest = Largest(|_| Ok(Finding::Agrees));
+        let plan = SearchPlan { cases: 100, ..SearchPlan::standard(Seed(0)).unwrap() };
+        let sampled = claim(Cost::Sampled(10), &TRUE);
+        let shrinking = SAMPLED_EFFORT.starts * SAMPLED_EFFORT.steps;
+        assert_eq!(plan.sampled_decisions(&[claim(Cost::Full, &TRUE)]), 0);
+        assert_eq!(plan.sampled_decisions(&[sampled, claim(Cost::Full, &TRUE), sampled]), 2 * (10 + shrinking));
+    }
 }

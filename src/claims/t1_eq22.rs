@@ -132,3 +132,58 @@ impl Experiment for Reversed {
         Ok(instance.judgement(&norms, finding))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::claims::theory::{Stated, Theory};
+    use crate::linalg::{frobenius_norm, LinalgError};
+    use crate::quantity::Probability;
+    use crate::seed::Seed;
+
+    fn trial(theory: &dyn Theory) -> Trial<'_> {
+        Trial { theory, seed: Seed(0), stream: "test", failure_probability: Probability::HALF }
+    }
+
+    fn instance(jacobian: &[&[f64]], perturbation: &[f64]) -> JacobianAndPerturbation {
+        let jacobian = jacobian.iter().map(|row| row.to_vec()).collect();
+        JacobianAndPerturbation { jacobian, perturbation: perturbation.to_vec() }
+    }
+
+    fn findings(jacobian: &[&[f64]], perturbation: &[f64], theory: &dyn Theory) -> (Finding, Finding) {
+        let (instance, trial) = (instance(jacobian, perturbation), trial(theory));
+        (AsPrinted.judge(&instance, &trial).unwrap().finding, Reversed.judge(&instance, &trial).unwrap().finding)
+    }
+
+    #[test]
+    fn a_direction_that_the_code_ignores_refutes_the_printed_inequality() {
+        assert_eq!(findings(&[&[1.0, 0.0]], &[0.0, 1.0], &Stated), (Finding::Contradicts, Finding::Agrees));
+        // Along the top direction both sides are equal.
+        assert_eq!(findings(&[&[3.0, 4.0]], &[3.0, 4.0], &Stated), (Finding::Agrees, Finding::Agrees));
+        assert_eq!(findings(&[&[0.0, 0.0]], &[1.0, 0.0], &Stated), (Finding::Vacuous, Finding::Vacuous));
+    }
+
+    struct Frobenius;
+    impl Theory for Frobenius {
+        fn operator_norm(&self, matrix: &DMatrix<f64>) -> Result<Enclosure, LinalgError> {
+            let value = frobenius_norm(matrix)?;
+            Ok(Enclosure { value, error: 1e-14 * value })
+        }
+    }
+
+    #[test]
+    fn the_frobenius_norm_is_not_the_smallest_constant_unless_the_rank_is_one() {
+        let found = |jacobian: &[&[f64]]| findings(jacobian, &[1.0, 0.0], &Frobenius).1;
+        assert_eq!(found(&[&[1.0, 0.0], &[0.0, 1.0]]), Finding::Contradicts);
+        assert_eq!(found(&[&[1.0, 2.0]]), Finding::Agrees);
+    }
+
+    #[test]
+    fn shapes_that_do_not_fit_are_refused() {
+        let judge = |jacobian: &[&[f64]], perturbation: &[f64]| {
+            AsPrinted.judge(&instance(jacobian, perturbation), &trial(&Stated))
+        };
+        assert!(judge(&[&[1.0, 2.0], &[1.0]], &[1.0, 1.0]).is_err());
+        assert!(judge(&[&[1.0, 2.0]], &[1.0]).is_err() && judge(&[], &[]).is_err());
+    }
+}

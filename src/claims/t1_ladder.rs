@@ -106,3 +106,46 @@ fn judge_record(record: &InputRecord, model: &str) -> Judgement {
     }
     Judgement::new(finding, line, &numbers)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bounds::{ExactMargin, FirstOrderLadder};
+    use crate::quantity::{Estimate, LowerBound, UpperBound};
+
+    fn record(outcome: Outcome, ladder: [f64; 3], exact: f64, refuted: f64) -> InputRecord {
+        let [theorem1, operator, whitened] = ladder.map(|value| Estimate::new(value).unwrap());
+        let (lower, upper) = (LowerBound::new(exact).unwrap(), UpperBound::new(exact * 1.001).unwrap());
+        InputRecord {
+            outcome,
+            first_order: Some(FirstOrderLadder { theorem1, operator, whitened }),
+            exact_margin: Some(ExactMargin { lower, upper }),
+            margin_upper: Some(UpperBound::new(refuted).unwrap()),
+            ..InputRecord::empty(0)
+        }
+    }
+
+    fn finding(record: &InputRecord) -> Finding {
+        judge_record(record, "").finding
+    }
+
+    #[test]
+    fn figures_out_of_order_contradict_whatever_the_audit_says() {
+        let bracketed = |ladder, exact, refuted| record(Outcome::Bracketed, ladder, exact, refuted);
+        assert_eq!(finding(&bracketed([1.0, 1.0, 2.0], 3.0, 4.0)), Finding::Agrees);
+        assert_eq!(finding(&bracketed([1.1, 1.0, 2.0], 3.0, 4.0)), Finding::Contradicts);
+        assert_eq!(finding(&bracketed([1.0, 1.5, 1.2], 3.0, 4.0)), Finding::Contradicts);
+        assert_eq!(finding(&bracketed([1.0, 1.5, 3.1], 3.0, 4.0)), Finding::Contradicts);
+        assert_eq!(finding(&bracketed([1.0, 1.5, 2.0], 3.0, 2.9)), Finding::Contradicts);
+    }
+
+    #[test]
+    fn an_alarm_contradicts_and_what_is_missing_decides_nothing() {
+        let good = record(Outcome::Bracketed, [1.0, 1.5, 2.0], 3.0, 4.0);
+        assert_eq!(finding(&InputRecord { outcome: Outcome::Alarm, ..good.clone() }), Finding::Contradicts);
+        assert_eq!(finding(&InputRecord { outcome: Outcome::Undecided, ..good.clone() }), Finding::TooClose);
+        assert_eq!(finding(&InputRecord { outcome: Outcome::Failed, ..good.clone() }), Finding::TooClose);
+        assert_eq!(finding(&InputRecord { exact_margin: None, ..good.clone() }), Finding::TooClose);
+        assert_eq!(finding(&InputRecord { margin_upper: None, ..good }), Finding::TooClose);
+    }
+}

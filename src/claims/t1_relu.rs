@@ -56,7 +56,8 @@ impl Experiment for Local {
         let jacobian = network_jacobian(&network, &tensor)?;
         let here = instance.network.evaluate(&input)?;
         // The drawn direction, and those across the kinks of the first layer.
-        let first = instance.network.hidden[0].iter().map(|unit| vector("a unit", &unit.weights, inputs));
+        let first =
+            instance.network.hidden.iter().take(1).flatten().map(|unit| vector("a unit", &unit.weights, inputs));
         let across = first.collect::<Result<Vec<_>, _>>()?;
         let (mut worst, mut longest) = (None::<(f64, f64, DVector<f64>)>, 0.0f64);
         for direction in across.iter().flat_map(|w| [w.clone(), -w]).chain([direction]) {
@@ -141,6 +142,10 @@ impl Experiment for Global {
         let output = head.latents.iter().map(|latent| latent.encoder.clone()).collect();
         let encoder = ReluNetwork { slope: *slope, hidden: vec![units.clone()], output };
         encoder.check(inputs)?;
+        // On a kink there is no J.
+        if units.iter().any(|unit| unit.bias == 0.0) {
+            return Ok(Judgement::vacuous());
+        }
         let Some((radius, _)) = head.radius() else { return Ok(Judgement::vacuous()) };
         let probability = head.probability_unperturbed(radius)?;
         let tensor = Tensor::from_slice(&vec![0.0; inputs], (1, inputs), &Device::Cpu)?;

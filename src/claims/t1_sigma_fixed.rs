@@ -4,7 +4,7 @@ use candle_core::{DType, Device, Tensor};
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::claim::{Experiment, Finding, Judgement, Obstacle, Trial};
+use super::claim::{less, Experiment, Judgement, Obstacle, Trial};
 use super::grid;
 use crate::attack::{structured_directions, AttackKind, Constraint, Effort, Task, Threat, Victim};
 use crate::data::{DataSource, Split};
@@ -46,27 +46,27 @@ impl Experiment for SigmaFixed {
         if !(instance.norm > 0.0 && instance.norm <= 100.0) {
             return Err(Obstacle(format!("the norm {} is not above 0 and at most 100", instance.norm)));
         }
-        let vae = model.vae.converted(DType::F64, &Device::Cpu)?;
-        let attacked = strongest(&model.vae, &vae, input, instance.norm, trial)?;
-        let (through_mean, through_std, wins) = compare(&vae, input, &attacked, trial)?;
-        // Two bounds of one probability share what may go wrong.
-        let each = trial.failure_probability.split(2);
-        let lower = clopper_pearson_lower(wins, DRAWS as u64, each)?.get();
-        let upper = clopper_pearson_upper(wins, DRAWS as u64, each)?.get();
-        let finding = if lower > 0.5 {
-            Finding::Agrees
-        } else if upper < 0.5 {
-            Finding::Contradicts
-        } else {
-            Finding::TooClose
-        };
-        let line = format!(
-            "test digit {}, ‖δ‖ = {}: through μ alone mean damage {through_mean:.4}, through σ alone {through_std:.4}, the \
-             first is larger in {wins} of {DRAWS} draws",
-            instance.digit, instance.norm
-        );
-        Ok(Judgement::new(finding, line, &[("P(damage through μ > through σ)", Enclosure::between(lower, upper))]))
+        let shown = format!("test digit {}, ‖δ‖ = {}", instance.digit, instance.norm);
+        judge_model(&model.vae, input, instance.norm, &shown, trial)
     }
+}
+
+/// The claim on one input of a model in single precision.
+fn judge_model(single: &Vae, input: &[f32], norm: f64, shown: &str, trial: &Trial<'_>) -> Result<Judgement, Obstacle> {
+    let double = single.converted(DType::F64, &Device::Cpu)?;
+    let attacked = strongest(single, &double, input, norm, trial)?;
+    let (through_mean, through_std, wins) = compare(&double, input, &attacked, trial)?;
+    // Two bounds of one probability share what may go wrong.
+    let each = trial.failure_probability.split(2);
+    let lower = clopper_pearson_lower(wins, DRAWS as u64, each)?.get();
+    let upper = clopper_pearson_upper(wins, DRAWS as u64, each)?.get();
+    let probability = Enclosure::between(lower, upper);
+    let line = format!(
+        "{shown}: mean damage through μ alone {through_mean:.4}, through σ alone {through_std:.4}; the first is larger in \
+         {wins} of {DRAWS} draws"
+    );
+    let finding = less(Enclosure::exact(0.5), probability);
+    Ok(Judgement::new(finding, line, &[("P(damage through μ > damage through σ)", probability)]))
 }
 
 /// The perturbed input with the largest mean damage that the max-damage attack finds when μ and σ both see it.
@@ -114,4 +114,42 @@ fn compare(vae: &Vae, input: &[f32], attacked: &[f32], trial: &Trial<'_>) -> Res
     let wins = through_mean.iter().zip(&through_std).filter(|(a, b)| a > b).count();
     let mean = |damages: &[f64]| damages.iter().sum::<f64>() / damages.len() as f64;
     Ok((mean(&through_mean), mean(&through_std), wins as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::claims::claim::Finding;
+    use crate::claims::theory::Stated;
+    use crate::claims::truth::linear_vae::single;
+    use crate::model::Architecture;
+    use crate::quantity::Probability;
+
+    /// μ(x) = ax, σ(x) = e^{cx}, g(z) = z, at the input 0.
+    fn judged(mean_gain: f64, std_gain: f64) -> Judgement {
+        let architecture = Architecture { latent_dim: 1, ..Architecture::preset("linear", &[1]).unwrap() };
+        let one = |value: f64, shape: &[usize]| single(vec![value], shape).unwrap();
+        let parameters = [
+            one(mean_gain, &[1, 1]),
+            one(0.0, &[1]),
+            one(2.0 * std_gain, &[1, 1]),
+            one(0.0, &[1]),
+            one(1.0, &[1, 1]),
+            one(0.0, &[1]),
+        ];
+        let vae = Vae::from_parameters(architecture, &parameters).unwrap();
+        let failure_probability = Probability::new(1e-6).unwrap();
+        let trial = Trial { theory: &Stated, seed: Seed(0), stream: "test", failure_probability };
+        judge_model(&vae, &[0.0], 0.5, "by hand", &trial).unwrap()
+    }
+
+    #[test]
+    fn damage_through_the_mean_agrees_and_through_sigma_alone_contradicts() {
+        assert_eq!(judged(8.0, 0.1).finding, Finding::Agrees);
+        // All the damage comes through σ: the damage through μ is that without any perturbation.
+        let contradicted = judged(0.0, 1.0);
+        assert_eq!(contradicted.finding, Finding::Contradicts, "{}", contradicted.line);
+        // The same on every draw is larger on none.
+        assert_eq!(judged(0.0, 0.0).finding, Finding::Contradicts);
+    }
 }

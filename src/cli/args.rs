@@ -52,7 +52,7 @@ pub(crate) enum Command {
     ///
     /// Exit status 0 if every verdict is the one on record, 1 if one differs, 3 if one is undecided. With --replay: 0 if
     /// the counterexample still contradicts its claim, 1 if it does not, 3 if that cannot be decided.
-    #[command(after_long_help = CLAIMS_EXAMPLES)]
+    #[command(after_long_help = CLAIMS_EXAMPLES, allow_negative_numbers = true)]
     Claims(ClaimsArguments),
     /// Print the proof or the counterexample of a claim, and how it is searched.
     #[command(after_long_help = EXPLAIN_EXAMPLES)]

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+mod claims;
 mod gamma_sum;
 
 use crate::support::{npy, quick, vaecert, Answer};

@@ -50,19 +50,25 @@ pub(crate) const RADIUS_FACTORS: [f64; 16] =
 impl LinearVae {
     /// Models of up to these sizes, with a radius factor of at least `least_factor`.
     pub(crate) fn strategy(largest: Sizes, least_factor: f64) -> BoxedStrategy<Self> {
-        let latent = (grid::vector(largest.inputs), grid::positive(), grid::vector(largest.outputs))
-            .prop_map(|(encoder, std, decoder)| Latent { encoder, std, decoder });
+        Self::with_perturbation(largest, least_factor).prop_map(|(model, _)| model).boxed()
+    }
+
+    /// The same, each with a perturbation of its input. Latent coordinates, inputs and outputs can each be left out in
+    /// shrinking.
+    pub(crate) fn with_perturbation(largest: Sizes, least_factor: f64) -> impl Strategy<Value = (Self, Vec<f64>)> {
         let factors: Vec<f64> = RADIUS_FACTORS.into_iter().filter(|factor| *factor >= least_factor).collect();
-        let latents = prop::collection::vec(latent, 1..=largest.latents);
-        (1..=largest.inputs, 1..=largest.outputs, latents, grid::one_of(&factors))
-            .prop_map(|(inputs, outputs, mut latents, radius_factor)| {
-                for latent in &mut latents {
-                    latent.encoder.truncate(inputs);
-                    latent.decoder.truncate(outputs);
-                }
-                Self { latents, radius_factor }
-            })
-            .boxed()
+        let stds = grid::several(grid::positive(), largest.latents);
+        let inputs = grid::several((grid::any(), grid::vector(largest.latents)), largest.inputs);
+        let outputs = grid::several(grid::vector(largest.latents), largest.outputs);
+        (stds, inputs, outputs, grid::one_of(&factors)).prop_map(|(stds, inputs, outputs, radius_factor)| {
+            let latent = |(i, std): (usize, &f64)| Latent {
+                encoder: inputs.iter().map(|(_, gains)| gains[i]).collect(),
+                std: *std,
+                decoder: outputs.iter().map(|gains| gains[i]).collect(),
+            };
+            let latents = stds.iter().enumerate().map(latent).collect();
+            (Self { latents, radius_factor }, inputs.iter().map(|(shift, _)| *shift).collect())
+        })
     }
 
     /// A, [d_z, d_x].

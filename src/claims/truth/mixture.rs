@@ -148,19 +148,10 @@ impl Mixture {
     /// |log l| in the strip of half-height `height`.
     fn log_likelihood_majorant(&self, height: f64) -> Majorant {
         let squared = self.width * self.width;
-        let weights = self.modes.iter().map(|mode| mode.weight);
-        let total: f64 = weights.clone().sum();
-        let logarithm = total.ln().abs().max(weights.fold(f64::INFINITY, f64::min).ln().abs());
+        let total: f64 = self.modes.iter().map(|mode| mode.weight).sum();
         let farthest = self.farthest();
-        Majorant {
-            constant: logarithm
-                + farthest * farthest / squared
-                + 0.5 * height * height / squared
-                + LOG_COSINE
-                + LARGEST_PHASE
-                + height / squared * (1.0 + farthest),
-            square: (1.0 + height) / squared,
-        }
+        let spread = (height * height + 2.0 * farthest * farthest) / squared;
+        Majorant { constant: total.ln().abs() + LARGEST_PHASE + LOG_COSINE + spread, square: 2.0 / squared }
     }
 
     /// ln Z = ln ∫φ·l^e, and under q* = φ·l^e/Z the means of log l and of the first coordinate and its square.

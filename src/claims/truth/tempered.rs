@@ -71,9 +71,9 @@ impl Discrete {
         let sensible = |state: &State| {
             positive(state.prior) && positive(state.encoder) && (0.0..=grid::LARGEST).contains(&state.likelihood)
         };
-        if self.states.is_empty() || !self.states.iter().all(sensible) {
+        if !(1..=64).contains(&self.states.len()) || !self.states.iter().all(sensible) {
             return Err(Obstacle(
-                "states need a prior and an encoder weight above 0 and a likelihood of 0 or more".to_owned(),
+                "up to 64 states need a prior and an encoder weight above 0 and a likelihood of 0 or more".to_owned(),
             ));
         }
         Ok(())

@@ -1,0 +1,44 @@
+//! The paper's claims: every verdict, minimal counterexamples, and wrong formulas that must be noticed.
+
+use vaecert::claims::{registry, Claim, Counterexample, SearchPlan, Searched, Stated, Theory, Verdict};
+use vaecert::seed::Seed;
+use vaecert::threads::Workers;
+
+mod broken;
+mod pages;
+mod replay;
+mod verdicts;
+
+/// Cases that are enough for a verdict in a test.
+const CASES: usize = 128;
+
+/// The claims with these names, searched.
+fn search(claims: &[Claim], theory: &dyn Theory, seed: u64, cases: usize) -> Vec<Searched> {
+    let plan = SearchPlan { cases, ..SearchPlan::standard(Seed(seed)).unwrap() };
+    let mut searched = Vec::new();
+    let take = |result| {
+        searched.push(result);
+        Ok::<(), ()>(())
+    };
+    plan.run(claims, theory, None, &Workers::new(None).unwrap(), take).unwrap();
+    searched
+}
+
+/// The verdict on one claim.
+fn verdict(id: &str) -> Verdict {
+    search(&[registry::find(id).unwrap()], &Stated, 0, CASES).remove(0).verdict
+}
+
+fn holds(id: &str) {
+    let verdict = verdict(id);
+    assert!(matches!(verdict, Verdict::Holds { .. }), "{id}: {verdict:?}");
+}
+
+/// The counterexamples of a claim for several seeds: what is minimal must not be luck.
+fn counterexamples(id: &str) -> Vec<Counterexample> {
+    let counterexample = |seed| match search(&[registry::find(id).unwrap()], &Stated, seed, CASES).remove(0).verdict {
+        Verdict::Refuted { counterexample, .. } => *counterexample,
+        verdict => panic!("{id}, seed {seed}: {verdict:?}"),
+    };
+    (0..4).map(counterexample).collect()
+}
