@@ -47,6 +47,10 @@ impl Workers {
         count: usize,
         work: impl Fn(usize) -> Result<R, E> + Sync,
     ) -> Result<Vec<R>, E> {
+        // Handing work to a pool costs more than many a small piece of work.
+        if count <= 1 || self.threads() == 1 {
+            return (0..count).map(work).collect();
+        }
         let results: Vec<Result<R, E>> = self.pool.install(|| (0..count).into_par_iter().map(&work).collect());
         results.into_iter().collect()
     }
@@ -153,5 +157,6 @@ mod tests {
         let outcome = workers(2).map(100, |i| if i % 7 == 6 { Err(i) } else { Ok(i) });
         assert_eq!(outcome, Err(6));
         assert_eq!(workers(2).map(3, Ok::<_, ()>), Ok(vec![0, 1, 2]));
+        assert_eq!(workers(1).map(100, |i| if i % 7 == 6 { Err(i) } else { Ok(i) }), Err(6));
     }
 }

@@ -34,6 +34,8 @@ const MILLS_RATIOS: [f64; 7] = [
 const TAYLOR_TERMS: u32 = 22;
 /// φ(0) = 1/√(2π).
 const DENSITY_AT_ZERO: f64 = 0.398_942_280_401_432_7;
+/// From here on φ is below the smallest double.
+const UNDERFLOW: f64 = 40.0;
 /// Below this a quantile is refined on the logarithm, where nothing becomes subnormal.
 const FAR_TAIL: f64 = 1e-290;
 
@@ -60,6 +62,9 @@ pub fn survival(x: f64) -> f64 {
 /// φ(x) = exp(−x²/2)/√(2π). Relative error about 5e-16, either sign, for |x| ≤ 37.5.
 #[must_use]
 pub fn density(x: f64) -> f64 {
+    if x.abs() > UNDERFLOW {
+        return 0.0; // Far out the two exponentials would be 0 and infinity.
+    }
     // head has so few bits that its square is exact; x²/2 = head²/2 + (x − head)(x + head)/2.
     let head = (x * 16.0).round() / 16.0;
     let rest = if head.is_finite() { (x - head) * (x + head) } else { 0.0 };
@@ -197,6 +202,10 @@ mod tests {
         assert!(cdf(f64::INFINITY) >= 1.0 && cdf(f64::NEG_INFINITY) <= 0.0);
         assert!(survival(f64::INFINITY) <= 0.0 && survival(f64::NEG_INFINITY) >= 1.0);
         assert!(density(f64::INFINITY) <= 0.0 && density(1e300) <= 0.0);
+        // Not a multiple of 1/16, and far enough for the rest of the exponent to overflow by itself.
+        assert!(
+            density(32_000.03) <= 0.0 && survival(32_000.03) <= 0.0 && cdf(32_000.03) >= 1.0 && density(38.5) > 0.0
+        );
         assert!(cdf(f64::NAN).is_nan() && cdf(1e300) >= 1.0 && cdf(-1e300) <= 0.0);
     }
 

@@ -40,13 +40,16 @@ fn normalised(weights: impl Iterator<Item = f64> + Clone) -> Vec<Enclosure> {
     weights.map(|weight| Enclosure::exact(weight) / total).collect()
 }
 
+/// Weights that may be 0 count as up to this: far from the ends of double precision, and nothing in a sum.
+const NEGLIGIBLE: f64 = 1e-200;
+
 /// KL(q‖p) = Σ q ln(q/p) for p > 0, with 0 ln 0 = 0.
 pub(crate) fn divergence(q: &[Enclosure], p: &[Enclosure]) -> Enclosure {
     let term = |(q, p): (&Enclosure, &Enclosure)| {
-        let (largest, reach) = (Enclosure::exact(q.upper()), p.lower() / std::f64::consts::E);
+        let (largest, reach) = (Enclosure::exact(q.upper().max(NEGLIGIBLE)), p.lower() / std::f64::consts::E);
         if q.lower() > 0.0 {
             *q * (*q / *p).ln()
-        } else if largest.value <= 0.0 {
+        } else if q.upper() <= 0.0 {
             Enclosure::exact(0.0)
         } else if largest.value < reach {
             // From 0 on, q ln(q/p) falls until q = p/e.
@@ -95,16 +98,18 @@ impl Discrete {
 
     /// ln Z = ln Σ p·l^e and q* = p·l^e/Z. A state of likelihood 0 gets none of it.
     pub(crate) fn tempered(&self, exponent: Enclosure) -> (Enclosure, Vec<Enclosure>) {
+        // Relative to the largest likelihood, so that nothing over- or underflows that matters.
+        let largest = Enclosure::exact(self.states.iter().map(|state| state.likelihood).fold(0.0, f64::max)).ln();
         let power = |state: &State| {
             if state.likelihood > 0.0 {
-                (exponent * Enclosure::exact(state.likelihood).ln()).exp()
+                (exponent * (Enclosure::exact(state.likelihood).ln() - largest)).exp()
             } else {
                 Enclosure::exact(0.0)
             }
         };
         let weights: Vec<Enclosure> = self.states.iter().zip(self.prior()).map(|(state, p)| p * power(state)).collect();
         let total: Enclosure = weights.iter().copied().sum();
-        (total.ln(), weights.into_iter().map(|weight| weight / total).collect())
+        (total.ln() + exponent * largest, weights.into_iter().map(|weight| weight / total).collect())
     }
 
     /// L_β(q) for likelihoods above 0.
@@ -151,6 +156,10 @@ pub(crate) struct GaussianPosterior {
     precision: Vec<Vec<Enclosure>>,
     factor: EnclosedCholesky,
     mean: Vec<Enclosure>,
+    /// h = e·Wᵀx/s², with Λm* = h.
+    pull: Vec<Enclosure>,
+    /// hᵀΛ⁻¹h.
+    pulled: Enclosure,
     pub(crate) log_normaliser: Enclosure,
 }
 
@@ -276,21 +285,23 @@ impl GaussianModel {
         let input = exact(&self.input);
         let pull: Vec<Enclosure> = columns.iter().map(|column| dot(column, &input) * power).collect();
         let constant = (TAU * self.variance()).ln() * (0.5 * self.input.len() as f64);
-        let gained = square(&factor.forward(&pull)) * 0.5;
+        let pulled = square(&factor.forward(&pull));
         let log_normaliser =
-            -(constant * exponent) - square(&input) * power * 0.5 + gained - factor.log_determinant() * 0.5;
-        Some(GaussianPosterior { mean: factor.solve(&pull), precision, factor, log_normaliser })
+            -(constant * exponent) - square(&input) * power * 0.5 + (pulled - factor.log_determinant()) * 0.5;
+        Some(GaussianPosterior { mean: factor.solve(&pull), pull, pulled, precision, factor, log_normaliser })
     }
 
     /// KL(q‖q*).
     pub(crate) fn divergence_from(&self, posterior: &GaussianPosterior) -> Enclosure {
-        let distance: Vec<Enclosure> = self.q_mean().iter().zip(&posterior.mean).map(|(a, b)| *a - *b).collect();
         let quadratic = |v: &[Enclosure]| -> Enclosure {
             posterior.precision.iter().zip(v).map(|(row, entry)| dot(row, v) * *entry).sum()
         };
         let trace: Enclosure = (0..self.latents.len()).map(|k| quadratic(&self.factor_column(k))).sum();
         let determinants = self.q_log_determinant() + posterior.factor.log_determinant();
-        (trace + quadratic(&distance) - self.dim() - determinants) * 0.5
+        // (m − m*)ᵀΛ(m − m*) with Λm* = h, so that the error of m* is not multiplied by Λ.
+        let mean = self.q_mean();
+        let distance = quadratic(&mean) - dot(&mean, &posterior.pull) * 2.0 + posterior.pulled;
+        (trace + distance - self.dim() - determinants) * 0.5
     }
 
     /// L_β(q*).
