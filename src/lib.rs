@@ -13,6 +13,9 @@
 //! *estimates*, never certificates. Under the threat `mean`, which is the theorem's, an estimate above a refutation is
 //! raised as an alarm.
 //!
+//! Some of the paper's statements are false as printed. [`claims`] finds out which, on random problems whose truth is
+//! known, and says what is true instead; a page per claim, `proofs/<id>.md`, proves it.
+//!
 //! # Notation
 //!
 //! | symbol | identifier | shape, unit |
@@ -39,8 +42,8 @@
 //!
 //! * [`quantity`]: lower bounds, upper bounds and estimates as types that never mix · [`seed`]: named random streams ·
 //!   [`progress`] · [`files`]: writes that survive a kill · [`threads`]: results that do not depend on their number
-//! * [`stats`]: binomial bounds, order statistics, the normal distribution, quadratic forms in normal variables ·
-//!   [`linalg`]: norms, singular vectors, eigenvalues
+//! * [`stats`]: binomial bounds, order statistics, the normal distribution, quadratic forms in normal variables, arithmetic
+//!   with error bounds · [`linalg`]: norms, singular vectors, eigenvalues, enclosed where a proof needs it
 //! * [`data`]: where inputs come from
 //! * [`model`]: layers, networks, the VAE, its training, its file
 //! * [`sensitivity`]: how far the code can move: Jacobians and the linear region
@@ -49,6 +52,7 @@
 //! * [`attack`]: perturbations that may break robustness
 //! * [`margin`]: r, P(‖Δ‖ ≤ r) and the smallest refuted norm
 //! * [`audit`]: all of it for one input, for many, and the summary; replaying what a run saved
+//! * [`claims`]: the theory itself on trial: the paper's statements, searched for minimal counterexamples
 //! * [`cli`]: the command line
 
 // Tests compare figures that must be exact: hand-computed, or the same bytes twice.

@@ -1,5 +1,6 @@
 //! What users wait for: a training step, a Jacobian, an attack step, decodes, one audited input; and probabilities and
-//! quantiles of sums of Gamma variables with their error bounds, beside a loop of known cost. Fixed seeds, the paper's
+//! quantiles of sums of Gamma variables with their error bounds, beside a loop of known cost; a search of all claims.
+//! Fixed seeds, the paper's
 //! MNIST network with untrained weights, one thread unless named otherwise.
 
 #![allow(missing_docs, clippy::unwrap_used)]
@@ -14,6 +15,7 @@ use vaecert::attack::{Threat, Victim};
 use vaecert::audit::input::AuditedModel;
 use vaecert::audit::AuditPlan;
 use vaecert::bounds::LinearGaussian;
+use vaecert::claims::{SearchPlan, Searched, Stated, REGISTRY};
 use vaecert::data::Dataset;
 use vaecert::margin::{sample_distances, RadiusRule};
 use vaecert::model::train::{Trainer, TrainingPlan};
@@ -124,6 +126,20 @@ fn exact_margin(c: &mut Criterion) {
     });
 }
 
+fn claims(c: &mut Criterion) {
+    let plan = SearchPlan { cases: 64, ..SearchPlan::standard(Seed(0)).unwrap() };
+    let workers = Workers::new(NonZeroUsize::new(1)).unwrap();
+    c.bench_function("all claims, 64 cases each", |b| {
+        b.iter(|| plan.run(REGISTRY, &Stated, None, &workers, |searched| drop_result(black_box(searched))).unwrap());
+    });
+}
+
+// The sink's signature asks for a result.
+#[allow(clippy::unnecessary_wraps)]
+fn drop_result(_: Searched) -> Result<(), ()> {
+    Ok(())
+}
+
 criterion_group! {
     name = forms;
     config = Criterion::default().sample_size(50);
@@ -132,6 +148,6 @@ criterion_group! {
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(10);
-    targets = training_step, jacobian, attack_step, decodes, audited_input
+    targets = training_step, jacobian, attack_step, decodes, audited_input, claims
 }
 criterion_main!(forms, benches);

@@ -118,13 +118,16 @@ impl ReluNetwork {
         self.evaluate(&DVector::zeros(inputs)).map(drop)
     }
 
-    /// `φ(x·[1] − 0.125)`, …, in the order of the layers.
+    /// `h = x → φ(1·h − 0.125) → 2·h, …`, layer by layer.
     pub(crate) fn show(&self) -> String {
-        let unit = |unit: &Unit| format!("φ({}·h {:+})", show(&unit.weights), unit.bias);
+        let unit = |unit: &Unit| {
+            let sign = if unit.bias < 0.0 { '−' } else { '+' };
+            format!("φ({}·h {sign} {})", show(&unit.weights), unit.bias.abs())
+        };
         let layer = |units: &Vec<Unit>| units.iter().map(unit).collect::<Vec<_>>().join(", ");
         let hidden = self.hidden.iter().map(layer).collect::<Vec<_>>().join(" → ");
         let output = self.output.iter().map(|row| show(row)).collect::<Vec<_>>().join("; ");
-        format!("{hidden} → {output}·h, slope {} below 0", self.slope)
+        format!("h = x → {hidden} → {output}·h, φ with slope {} below 0", self.slope)
     }
 }
 
@@ -169,7 +172,10 @@ mod tests {
         let found = network.evaluate(&DVector::from_element(1, 3.0)).unwrap();
         assert_eq!(found.value.as_slice(), [12.0]);
         assert!(found.rounding() < 1e-11);
-        assert_eq!(network.show(), "φ(2·h -1), φ(-1·h +1) → φ([1, -1]·h -2) → 3·h, slope 0.5 below 0");
+        assert_eq!(
+            network.show(),
+            "h = x → φ(2·h − 1), φ(-1·h + 1) → φ([1, -1]·h − 2) → 3·h, φ with slope 0.5 below 0"
+        );
         assert!(network.check(2).unwrap_err().0.contains("expects 1 numbers and gets 2"));
         assert!(ReluNetwork { slope: 2.0, ..network }.check(1).is_err());
     }

@@ -36,7 +36,7 @@ pub fn heading(plan: &SearchPlan, format: Format) -> String {
         Format::Table => {
             format!(
             "up to {cases} cases per claim, seed {}; decisions by draws hold together except with probability {}\n\n\
-             {:<ID_WIDTH$} {:<SOURCE_WIDTH$} {:<10} {:<9} {:>6} {:>7}  counterexample\n",
+             {:<ID_WIDTH$} {:<SOURCE_WIDTH$} {:<10} {:<9} {:>6} {:>8}\n",
             seed.0, failure_probability.get(), "claim", "source", "verdict", "on record", "cases", "time"
         )
         }
@@ -64,14 +64,19 @@ pub fn row(searched: &Searched, format: Format) -> io::Result<String> {
         ),
         Format::Table => {
             let line = format!(
-                "{:<ID_WIDTH$} {:<SOURCE_WIDTH$} {:<10} {recorded:<9} {:>6} {:>5.1} s  {remark}",
+                "{:<ID_WIDTH$} {:<SOURCE_WIDTH$} {:<10} {recorded:<9} {:>6} {:>6.1} s\n",
                 claim.id,
                 claim.source,
                 verdict.name(),
                 verdict.cases(),
                 elapsed.as_secs_f64(),
             );
-            line.trim_end().to_owned() + "\n"
+            // A counterexample is long: a line of its own, which a narrow terminal may wrap without breaking the columns.
+            if remark.is_empty() {
+                line
+            } else {
+                format!("{line}    {remark}\n")
+            }
         }
     })
 }
