@@ -262,7 +262,7 @@ pub const REGISTRY: &[Claim] = &[
     ),
     claim!("D1-r-grows-small", Amended("D1-r-grows"), Holds, Full, d1_radius::GrowsWhileSmall,
         source: "appendix D.1",
-        statement: "it does while βs² ≤ γ/2 for every data variance γ",
+        statement: "the smallest r with P(‖Δ(x,0)‖ ≤ r) > 1/2 grows with β while βs² ≤ γ/2 for every data variance γ",
         assumptions: "optimal linear β-VAE, s² = 1",
         drawn: "as for D1-r-grows",
         computed: "r* of the closed form at both",

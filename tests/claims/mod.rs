@@ -1,6 +1,6 @@
 //! The paper's claims: every verdict, minimal counterexamples, and wrong formulas that must be noticed.
 
-use vaecert::claims::{registry, Claim, Counterexample, SearchPlan, Searched, Stated, Theory, Verdict};
+use vaecert::claims::{registry, Claim, Counterexample, Judgement, SearchPlan, Searched, Stated, Theory, Verdict};
 use vaecert::seed::Seed;
 use vaecert::threads::Workers;
 
@@ -35,6 +35,21 @@ fn verdict(id: &str) -> Verdict {
 fn holds(id: &str) {
     let verdict = verdict(id);
     assert!(matches!(verdict, Verdict::Holds { .. }), "{id}: {verdict:?}");
+}
+
+/// A counterexample's file as it would be for this instance.
+fn file(id: &str, instance: &serde_json::Value) -> serde_json::Value {
+    let statement = registry::find(id).unwrap().statement;
+    serde_json::json!({
+        "format": 1, "vaecert_version": "0", "claim": id, "statement": statement, "line": "", "numbers": [],
+        "instance": instance, "seed": 0, "stream": "x", "failure_probability": 0.01,
+    })
+}
+
+/// The judgement on an instance made by hand.
+fn judged(id: &str, instance: serde_json::Value) -> Judgement {
+    let counterexample: Counterexample = serde_json::from_value(file(id, &instance)).unwrap();
+    counterexample.replay("by hand".as_ref()).unwrap().1
 }
 
 /// The counterexamples of a claim for several seeds: what is minimal must not be luck.

@@ -4,7 +4,7 @@ use serde_json::{json, Value};
 use vaecert::claims::{registry, Counterexample, CounterexampleError, Expectation, Finding, Stated, Verdict, REGISTRY};
 use vaecert::seed::Seed;
 
-use super::{search, CASES};
+use super::{file, search, CASES};
 
 fn write(value: &Value) -> (tempfile::TempDir, std::path::PathBuf) {
     let folder = tempfile::tempdir().unwrap();
@@ -78,11 +78,7 @@ fn no_instance_makes_a_claim_panic() {
     let hostile =
         [json!(0.0), json!(-1.0), json!(1e308), json!(5e-324), json!([]), json!([1.0]), json!({}), json!("x")];
     for claim in REGISTRY {
-        let template = json!({
-            "format": 1, "vaecert_version": "0", "claim": claim.id, "statement": claim.statement, "line": "",
-            "numbers": [], "instance": claim.instance(Seed(1)).unwrap(), "seed": 0, "stream": "x",
-            "failure_probability": 0.01,
-        });
+        let template = file(claim.id, &claim.instance(Seed(1)).unwrap());
         // Training on each of these would take long: only what is refused before it.
         let hostile = if claim.id == "S5-trained" { &hostile[4..] } else { &hostile[..] };
         for pointer in pointers(&template["instance"], "/instance") {

@@ -1,8 +1,9 @@
 //! One test per claim, named after it; refuted ones show how small their counterexample is.
 
-use serde_json::Value;
+use serde_json::{json, Value};
+use vaecert::claims::Finding;
 
-use super::{counterexamples, holds};
+use super::{counterexamples, holds, judged};
 
 fn length(value: &Value) -> usize {
     value.as_array().unwrap().len()
@@ -163,6 +164,11 @@ fn s5_optimum_holds() {
 #[test]
 fn s5_trained_holds() {
     holds("S5-trained");
+    // Every β, whatever was drawn; at 8 the second direction collapses.
+    for beta in [1.0, 2.0, 8.0] {
+        let judgement = judged("S5-trained", json!({ "data_variances": [4.0, 1.0], "beta": beta }));
+        assert_eq!(judgement.finding, Finding::Agrees, "{}", judgement.line);
+    }
 }
 
 #[test]

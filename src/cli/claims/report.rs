@@ -21,6 +21,8 @@ pub enum Format {
 
 /// Width of the column of ids.
 const ID_WIDTH: usize = 19;
+/// Width of the column of claims that others belong to.
+const OF_WIDTH: usize = 14;
 /// Width of the column of sources.
 const SOURCE_WIDTH: usize = 23;
 
@@ -186,21 +188,32 @@ pub fn summary(plan: &SearchPlan, searched: &[Searched], folder: &Path, format: 
 pub fn list(claims: &[Claim], format: Format) -> io::Result<String> {
     let mut text = match format {
         Format::Json => String::new(),
-        Format::Markdown => "| claim | form | source | on record | statement |\n|---|---|---|---|---|\n".to_owned(),
-        Format::Table => {
-            format!("{:<ID_WIDTH$} {:<10} {:<SOURCE_WIDTH$} {:<9}  statement\n", "claim", "form", "source", "on record")
+        Format::Markdown => {
+            "| claim | form | of | source | on record | statement |\n|---|---|---|---|---|---|\n".to_owned()
         }
+        Format::Table => format!(
+            "{:<ID_WIDTH$} {:<10} {:<OF_WIDTH$} {:<SOURCE_WIDTH$} {:<9}  statement\n",
+            "claim", "form", "of", "source", "on record"
+        ),
     };
     for claim in claims {
         let Claim { id, source, expected, statement, .. } = claim;
-        let form = claim.form.name();
+        let (form, of) = (claim.form.name(), claim.form.of().unwrap_or_default());
         text += &match format {
-            Format::Json => serde_json::to_string(&json_claim(claim))? + "\n",
+            Format::Json => {
+                let mut listed = json_claim(claim);
+                listed["drawn"] = json!(claim.drawn);
+                listed["computed"] = json!(claim.computed);
+                listed["refuted_by"] = json!(claim.refuted_by);
+                serde_json::to_string(&listed)? + "\n"
+            }
             Format::Markdown => {
-                format!("| {id} | {form} | {source} | {expected} | {} |\n", statement.replace('|', "\\|"))
+                format!("| {id} | {form} | {of} | {source} | {expected} | {} |\n", statement.replace('|', "\\|"))
             }
             Format::Table => {
-                format!("{id:<ID_WIDTH$} {form:<10} {source:<SOURCE_WIDTH$} {expected:<9}  {statement}\n")
+                format!(
+                    "{id:<ID_WIDTH$} {form:<10} {of:<OF_WIDTH$} {source:<SOURCE_WIDTH$} {expected:<9}  {statement}\n"
+                )
             }
         };
     }
