@@ -211,9 +211,9 @@ pub struct Judgement {
 }
 
 impl Judgement {
-    /// The claim's assumptions are not met.
-    pub(super) fn vacuous() -> Self {
-        Self { finding: Finding::Vacuous, line: String::new(), numbers: vec![] }
+    /// The claim's assumptions are not met, and which.
+    pub(super) fn vacuous(why: &str) -> Self {
+        Self { finding: Finding::Vacuous, line: why.to_owned(), numbers: vec![] }
     }
 
     pub(super) fn new(finding: Finding, line: impl Into<String>, numbers: &[(&str, Enclosure)]) -> Self {

@@ -17,29 +17,46 @@ const FORMAT: u32 = 1;
 /// Longer files are none of ours.
 const LARGEST_FILE: u64 = 1 << 20;
 
-/// A claim, an instance that contradicts it and the numbers behind that.
+/// A claim, an instance that contradicts it and the numbers behind that. For an instance of one's own a file needs
+/// `format`, `claim` and `instance` only.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Counterexample {
     format: u32,
     /// Version of the program that found it.
+    #[serde(default)]
     pub vaecert_version: String,
     /// The claim's id.
     pub claim: String,
-    /// What the claim says.
+    /// What the claim says; empty for any.
+    #[serde(default)]
     pub statement: String,
     /// What happens, in one line.
+    #[serde(default)]
     pub line: String,
     /// The numbers computed.
+    #[serde(default)]
     pub numbers: Vec<Number>,
     /// The numbers that decide everything.
     pub instance: Value,
     /// Seed of draws, where the claim needs any.
+    #[serde(default = "seed_by_hand")]
     pub seed: Seed,
     /// Start of the names of their streams.
+    #[serde(default)]
     pub stream: String,
     /// With how much probability a decision by draws may be wrong.
+    #[serde(default = "failure_probability_by_hand")]
     pub failure_probability: Probability,
+}
+
+fn seed_by_hand() -> Seed {
+    Seed(0)
+}
+
+/// One half would decide too easily, and nothing else is as round.
+fn failure_probability_by_hand() -> Probability {
+    Probability::HALF.split(500)
 }
 
 /// Why a counterexample cannot be read, replayed or written.
@@ -87,7 +104,7 @@ pub enum CounterexampleError {
         found: String,
     },
     /// The claim says something else now.
-    #[error("{path}: {claim} said {found:?} when this was found; use the version of vaecert that wrote it, {version}", path = path.display())]
+    #[error("{path}: its statement of {claim} is {found:?}, expected {expected:?}; use the version of vaecert that wrote it ({version}), or leave the statement out to judge the instance by today's", path = path.display())]
     OtherStatement {
         /// The file.
         path: PathBuf,
@@ -95,6 +112,8 @@ pub enum CounterexampleError {
         claim: String,
         /// What the file says that it says.
         found: String,
+        /// What it says.
+        expected: &'static str,
         /// The version that wrote the file.
         version: String,
     },
@@ -168,6 +187,13 @@ impl Counterexample {
         serde_json::from_slice(&bytes).map_err(malformed)
     }
 
+    /// Whether the line and the numbers in the file are those of `judgement`; a file written by hand has none.
+    #[must_use]
+    pub fn agrees_with(&self, judgement: &Judgement) -> bool {
+        let by_hand = self.line.is_empty() && self.numbers.is_empty();
+        by_hand || (self.line == judgement.line && self.numbers == judgement.numbers)
+    }
+
     /// The claim it belongs to, and the judgement on its instance made anew. `path` is for errors.
     ///
     /// # Errors
@@ -176,11 +202,12 @@ impl Counterexample {
         let path = || path.to_owned();
         let claim = registry::find(&self.claim)
             .ok_or_else(|| CounterexampleError::UnknownClaim { path: path(), found: self.claim.clone() })?;
-        if claim.statement != self.statement {
+        if !self.statement.is_empty() && claim.statement != self.statement {
             return Err(CounterexampleError::OtherStatement {
                 path: path(),
                 claim: self.claim.clone(),
                 found: self.statement.clone(),
+                expected: claim.statement,
                 version: self.vaecert_version.clone(),
             });
         }

@@ -87,7 +87,7 @@ impl Experiment for GrowsWhileSmall {
     fn judge(&self, instance: &AcrossBetas, trial: &Trial<'_>) -> Result<Judgement, Obstacle> {
         // s² = 1 and short numbers: exact.
         if instance.betas.1 > 0.5 * instance.smallest()? {
-            return Ok(Judgement::vacuous());
+            return Ok(Judgement::vacuous("βs² exceeds γ/2 for a data variance γ"));
         }
         instance.judge(trial)
     }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::claim::{all, less, show, Experiment, Finding, Judgement, Obstacle, Trial};
-use super::truth::linear_vae::{vector, LinearVae, Sizes};
+use super::truth::linear_vae::{show_latents, vector, LinearVae, Sizes};
 use crate::bounds::MarginBracket;
 use crate::quantity::{Probability, Radius};
 use crate::stats::Enclosure;
@@ -66,7 +66,7 @@ impl Experiment for Equivalence {
     }
 
     fn judge(&self, instance: &Perturbed, _: &Trial<'_>) -> Result<Judgement, Obstacle> {
-        let Some(case) = instance.case()? else { return Ok(Judgement::vacuous()) };
+        let Some(case) = instance.case()? else { return Ok(Judgement::vacuous("R(x) is 0 or infinite")) };
         let norm = case.perturbation.norm();
         let size = Enclosure { value: norm, error: 1e-14 * norm };
         let margin = Enclosure::between(case.margin.lower.get(), case.margin.upper.get());
@@ -79,7 +79,7 @@ impl Experiment for Equivalence {
         };
         let line = format!(
             "{}, r = {}·√(Tr Σ), δ = {}: R = {:.3}, ‖δ‖ = {:.3}, yet P(‖Δ(x,δ)‖ ≤ r) = {:.4}",
-            instance.model.show(),
+            show_latents(&instance.model.latents),
             instance.model.radius_factor,
             show(&instance.perturbation),
             margin.value,
@@ -101,10 +101,10 @@ impl Experiment for Infimum {
     }
 
     fn judge(&self, instance: &Perturbed, _: &Trial<'_>) -> Result<Judgement, Obstacle> {
-        let Some(case) = instance.case()? else { return Ok(Judgement::vacuous()) };
+        let Some(case) = instance.case()? else { return Ok(Judgement::vacuous("R(x) is 0 or infinite")) };
         let norm = case.perturbation.norm();
         if norm <= 0.0 {
-            return Ok(Judgement::vacuous());
+            return Ok(Judgement::vacuous("δ = 0"));
         }
         // Inside, in the drawn direction; and just outside, in the worst.
         let within = &case.perturbation * (case.margin.lower.get() * (1.0 - 1e-12) / norm);
@@ -117,7 +117,7 @@ impl Experiment for Infimum {
         let holds = if harmless.upper() > 0.5 { Finding::Agrees } else { Finding::Contradicts };
         let line = format!(
             "{}, r = {}·√(Tr Σ): R = {:.4}, P = {:.6} inside along {}, P = {:.6} at R",
-            instance.model.show(),
+            show_latents(&instance.model.latents),
             instance.model.radius_factor,
             margin.value,
             harmless.value,

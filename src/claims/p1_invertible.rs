@@ -31,7 +31,7 @@ impl Experiment for Invertible {
         // J_gᵀJ_g has an inverse, or the decoder ignores a direction of the code.
         let gram = |i: usize, j: usize| Enclosure::dot(decoder.column(i), decoder.column(j));
         if EnclosedCholesky::new(decoder.ncols(), gram).is_none() {
-            return Ok(Judgement::vacuous());
+            return Ok(Judgement::vacuous("J_g has not full column rank"));
         }
         // Σ in units of 8⁻⁴ is a matrix of integers for the instances drawn.
         let outputs = decoder.nrows();
@@ -61,7 +61,9 @@ fn integer(value: f64) -> Result<i128, Obstacle> {
         #[allow(clippy::cast_possible_truncation)]
         return Ok(value as i128);
     }
-    Err(Obstacle(format!("{value} is not an integer up to {LARGEST_ENTRY}: entries must be multiples of 1/8 up to 3")))
+    Err(Obstacle(format!(
+        "det Σ is computed exactly only where W and σ are multiples of 1/8 up to 3; 2^{DIGITS} times an entry of Σ is {value}"
+    )))
 }
 
 /// The determinant of integers, exactly, by fraction-free elimination (Bareiss, 1968); none where it overflows.

@@ -61,9 +61,9 @@ impl Experiment for Necessary {
     }
 
     fn judge(&self, instance: &LinearVae, _: &Trial<'_>) -> Result<Judgement, Obstacle> {
-        let Some(case) = Unperturbed::of(instance)? else { return Ok(Judgement::vacuous()) };
+        let Some(case) = Unperturbed::of(instance)? else { return Ok(Judgement::vacuous("Σ = 0")) };
         let printed = (case.trace * 2.0).sqrt();
-        let too_small = at_most(Enclosure::exact(case.radius.get()), printed);
+        let too_small = less(Enclosure::exact(case.radius.get()), printed);
         let kept = less(HALF, case.probability);
         let finding = match (kept, too_small) {
             (Finding::Agrees, Finding::Agrees) => Finding::Contradicts,
@@ -85,10 +85,10 @@ impl Experiment for Sufficient {
     }
 
     fn judge(&self, instance: &LinearVae, trial: &Trial<'_>) -> Result<Judgement, Obstacle> {
-        let Some(case) = Unperturbed::of(instance)? else { return Ok(Judgement::vacuous()) };
+        let Some(case) = Unperturbed::of(instance)? else { return Ok(Judgement::vacuous("Σ = 0")) };
         let sufficient = (case.trace * trial.theory.sufficient_share()).sqrt();
         if at_most(sufficient, Enclosure::exact(case.radius.get())) != Finding::Agrees {
-            return Ok(Judgement::vacuous());
+            return Ok(Judgement::vacuous("r is below √(Tr Σ)"));
         }
         let finding = less(HALF, case.probability);
         Ok(case.judgement(instance, finding, &[("sufficient r", sufficient)]))
@@ -187,7 +187,7 @@ fn judge_linear(model: &LinearVae, trial: &Trial<'_>) -> Result<Judgement, Obsta
     let decoder = model.decoder()?;
     let damage = FirstOrderDamage::new(&decoder.tr_mul(&decoder), &model.std())?;
     if damage.eigenvalues()[0] <= 0.0 {
-        return Ok(Judgement::vacuous());
+        return Ok(Judgement::vacuous("Σ = 0"));
     }
     let exact = median(&scaled(damage.eigenvalues(), trial))?.sqrt();
     // P(‖Δ‖ ≤ r) from W and σ by a route that shares no eigenvalue with the one above.
@@ -205,13 +205,15 @@ fn judge_curved(model: &Curved, trial: &Trial<'_>) -> Result<Judgement, Obstacle
     }
     let (slope_norm, curvature_norm) = (slope.norm(), curvature.norm());
     if slope_norm <= 0.0 || curvature_norm <= 0.0 {
-        return Ok(Judgement::vacuous());
+        return Ok(Judgement::vacuous("the slope or the curvature is 0"));
     }
     let eigenvalue = (model.std * slope_norm).powi(2);
     let exact = median(&scaled(&[eigenvalue], trial))?.sqrt();
     // ‖Δ‖² = σ²η²(‖w‖² + 2(w·k)ση + ‖k‖²σ²η²).
     let bend = model.std * curvature_norm / slope_norm;
-    let Some(bound) = first_order_deviation(bend) else { return Ok(Judgement::vacuous()) };
+    let Some(bound) = first_order_deviation(bend) else {
+        return Ok(Judgement::vacuous("σ is too large for the bound of first order"));
+    };
     let cosine = slope.dot(&curvature) / (slope_norm * curvature_norm);
     let half_width = exact.value / (model.std * slope_norm);
     let probability = bent_probability(half_width, bend, cosine);

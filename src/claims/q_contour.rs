@@ -45,7 +45,7 @@ impl Experiment for TwoAlgorithms {
         let FormAndPoint { eigenvalues, shifts, sigma, point } = instance;
         vector("the eigenvalues", eigenvalues, eigenvalues.len())?;
         if eigenvalues.iter().all(|eigenvalue| *eigenvalue == 0.0) && *sigma == 0.0 {
-            return Ok(Judgement::vacuous());
+            return Ok(Judgement::vacuous("the form is constant"));
         }
         // The first takes the sum as one of Gamma variables, by their scales.
         let by_scale: Vec<f64> = eigenvalues.iter().map(|&value| 0.5 * trial.theory.gamma_scale(value)).collect();
@@ -53,7 +53,9 @@ impl Experiment for TwoAlgorithms {
         let second = match QuadraticForm::new(eigenvalues, shifts, *sigma)?.cross_check(*point) {
             Ok(second) => second,
             // The second algorithm knows its reach; beyond it there is nothing to compare.
-            Err(QuadraticFormError::NotConverged { .. }) => return Ok(Judgement::vacuous()),
+            Err(QuadraticFormError::NotConverged { .. }) => {
+                return Ok(Judgement::vacuous("the second algorithm does not reach this far"))
+            }
             Err(error) => return Err(error.into()),
         };
         let parts = [(first.cdf, second.cdf), (first.survival, second.survival)];

@@ -142,11 +142,11 @@ pub const REGISTRY: &[Claim] = &[
     ),
     claim!("P1-envelope", Amended("P1-necessary"), Holds, Full, p1_radius::Envelope,
         source: "Proposition 1",
-        statement: "0.4549·Tr Σ ≤ r*² ≤ Tr Σ·median(χ²_n)/n < Tr Σ, both ends attained",
+        statement: "0.4549·Tr Σ ≤ r*² ≤ Tr Σ·median(χ²_n)/n < Tr Σ, and neither constant can be improved",
         assumptions: "Σ with n eigenvalues above 0",
         drawn: "up to 8 eigenvalues over five decades",
         computed: "the median of ΣλU², of χ²_n, and with all but one λ next to 0",
-        refuted_by: "a median outside, or an end that is not attained",
+        refuted_by: "a median outside, or an end that is not approached",
     ),
     claim!("P1-exact", Amended("P1-necessary"), Holds, Full, p1_radius::Exact,
         source: "Proposition 1",
@@ -189,7 +189,7 @@ pub const REGISTRY: &[Claim] = &[
         refuted_by: "sides that differ by more than 1e-10 of their size (1e-6 by quadrature)",
     ),
     claim!("T2-variance", Printed, Refuted, OneIn(2), t2_variance::Grows,
-        source: "Theorem 2",
+        source: "section 5",
         statement: "the variance of the optimal encoder grows with β",
         assumptions: "any likelihood",
         drawn: "likelihoods with up to 4 modes in one dimension, and two values of β",
@@ -197,7 +197,7 @@ pub const REGISTRY: &[Claim] = &[
         refuted_by: "a smaller variance at the larger β",
     ),
     claim!("T2-variance-linear", Amended("T2-variance"), Holds, Full, t2_variance::LinearGrows,
-        source: "Theorem 2",
+        source: "section 5",
         statement: "q*'s covariance grows with β in the Loewner order, and so do the best independent variances",
         assumptions: "linear-Gaussian model",
         drawn: "W with up to 10 latent coordinates, s, a direction and two values of β",
@@ -210,7 +210,7 @@ pub const REGISTRY: &[Claim] = &[
         assumptions: "Z_β > 0",
         drawn: "up to 5 states, likelihoods of 0 among them",
         computed: "total variation distance of q* and the prior at β = 10⁶",
-        refuted_by: "a distance of 10⁻³ or more",
+        refuted_by: "more than likelihoods above 0 account for: (e^(ω/β) − 1)/2, ω the range of their logarithms",
     ),
     claim!("T2-limit-support", Amended("T2-limit"), Holds, OneIn(2), t2_limit::SupportedLimit,
         source: "Theorem 2",
@@ -246,7 +246,7 @@ pub const REGISTRY: &[Claim] = &[
     ),
     claim!("S5-trained", Supporting("S5-jacobian"), Holds, OneIn(32), s5_trained::Trained,
         source: "section 5",
-        statement: "training a linear β-VAE reaches the closed form of its data: W, A and σ² within 5 % of √γ, 1/√γ and 1",
+        statement: "training a linear β-VAE reaches the closed form of its data, to 5 % of √γ in W, of 1/√γ in A and of 1 in σ²",
         assumptions: "measured with this program's trainer; not a theorem",
         drawn: "Gaussian data of two values, and β of 1, 2 or 8, where one direction collapses",
         computed: "singular values and variances after training, and the closed form of the sample covariance",
@@ -276,14 +276,18 @@ pub fn find(id: &str) -> Option<Claim> {
     REGISTRY.iter().find(|claim| claim.id == id).copied()
 }
 
-/// The claims that a name stands for: the one with this id, or all of a part of the paper (`T2`).
+/// The claims that a name stands for, in capitals or not: the one with this id, or all whose ids begin with it up to a
+/// hyphen (`T2`, `T1-relu`).
 #[must_use]
 pub fn matching(name: &str) -> Vec<Claim> {
-    if let Some(claim) = find(name) {
-        return vec![claim];
+    if let Some(claim) = REGISTRY.iter().find(|claim| claim.id.eq_ignore_ascii_case(name)) {
+        return vec![*claim];
     }
-    let part = |claim: &&Claim| claim.id.split('-').next() == Some(name);
-    REGISTRY.iter().filter(part).copied().collect()
+    let begins = |claim: &&Claim| {
+        let (start, rest) = claim.id.split_at_checked(name.len()).unwrap_or_default();
+        start.eq_ignore_ascii_case(name) && rest.starts_with('-')
+    };
+    REGISTRY.iter().filter(begins).copied().collect()
 }
 
 #[cfg(test)]
@@ -311,6 +315,10 @@ mod tests {
         assert_eq!(ids("T2-variance"), ["T2-variance"]);
         assert_eq!(ids("D31"), ["D31-iff", "D31-infimum"]);
         assert_eq!(ids("T2").len(), 6);
-        assert!(ids("t2").is_empty() && ids("").is_empty());
+        assert_eq!(ids("t1-RELU"), ["T1-relu-global", "T1-relu-local"]);
+        assert_eq!((ids("t2").len(), ids("t2-VARIANCE")), (6, vec!["T2-variance"]));
+        assert!(
+            ids("").is_empty() && ids("T").is_empty() && ids("T1-rel").is_empty() && ids("T2-variance-").is_empty()
+        );
     }
 }

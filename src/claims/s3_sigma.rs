@@ -29,7 +29,7 @@ impl Experiment for SigmaLimit {
     }
 
     fn judge(&self, instance: &Scaled, trial: &Trial<'_>) -> Result<Judgement, Obstacle> {
-        let Some((radius, _)) = instance.model.radius() else { return Ok(Judgement::vacuous()) };
+        let Some((radius, _)) = instance.model.radius() else { return Ok(Judgement::vacuous("W = 0")) };
         let with_std_times = |factor: f64| {
             let mut model = instance.model.clone();
             model.latents.iter_mut().for_each(|latent| latent.std *= factor);

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::claim::{at_most, show, Experiment, Judgement, Obstacle, Trial};
 use super::grid;
 use super::t2_posterior::check_beta;
-use super::truth::linear_vae::{matrix, vector, Latent};
+use super::truth::linear_vae::{matrix, show_latents, vector, Latent};
 use super::truth::optimum::{data_variances, optimum, Direction};
 use super::truth::tempered::TAU;
 use crate::stats::Enclosure;
@@ -135,7 +135,7 @@ impl Experiment for Optimum {
             show(&instance.data_variances),
             instance.likelihood_variance,
             rival.value,
-            instance.show(),
+            show_latents(&instance.latents),
             best.value
         );
         Ok(Judgement::new(at_most(rival, best), line, &[("L_β of the rival", rival), ("L_β of the closed form", best)]))
@@ -204,12 +204,5 @@ impl Rival {
         }
         let variances: Vec<Enclosure> = directions.iter().map(|direction| direction.variance).collect();
         self.objective_of(error, code, &variances)
-    }
-
-    fn show(&self) -> String {
-        let latent = |latent: &Latent| {
-            format!("A = {}, σ = {}, W = {}", show(&latent.encoder), latent.std, show(&latent.decoder))
-        };
-        self.latents.iter().map(latent).collect::<Vec<_>>().join("; ")
     }
 }

@@ -87,8 +87,10 @@ pub enum Verdict {
         tried: usize,
         /// How many of them contradict.
         contradicting: usize,
-        /// The shortest instance found that does.
+        /// The simplest instance found that does.
         counterexample: Box<Counterexample>,
+        /// Whether all cases were tried and shrinking came to its end, or the time was spent before.
+        complete: bool,
     },
     /// Nothing contradicts it, but too little was decided.
     Undecided {
@@ -153,7 +155,8 @@ impl SearchPlan {
     }
 
     /// Searches `claims`, which share the failure probability, and hands each result to `sink` as soon as it is there.
-    /// Work that has not begun at `deadline` is left out, and what it was needed for is undecided.
+    /// With a `deadline`, each claim gets an equal share of the time that is left; work that has not begun when that is
+    /// spent is left out, and what it was needed for is undecided.
     ///
     /// # Errors
     /// The first error of `sink`.
@@ -166,8 +169,11 @@ impl SearchPlan {
         mut sink: impl FnMut(Searched) -> Result<(), E>,
     ) -> Result<(), E> {
         let failure_probability = self.failure_probability.split(self.sampled_decisions(claims));
-        for claim in claims {
+        for (done, claim) in claims.iter().enumerate() {
             let begun = Instant::now();
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(begun));
+            let share = left.zip(u32::try_from(claims.len() - done).ok()).map(|(left, claims)| left / claims);
+            let deadline = share.and_then(|share| begun.checked_add(share));
             let search = Search { plan: self, claim, theory, failure_probability, deadline };
             let verdict = search.verdict(workers);
             sink(Searched { claim: *claim, verdict, elapsed: begun.elapsed() })?;
@@ -202,11 +208,9 @@ impl Search<'_> {
         if contradicting > 0 {
             let shrunk = self.shrink(&cases, workers);
             if let Some(counterexample) = shrunk {
-                return Verdict::Refuted {
-                    tried: tried.len(),
-                    contradicting,
-                    counterexample: Box::new(counterexample),
-                };
+                let (tried, counterexample) = (tried.len(), Box::new(counterexample));
+                let complete = tried == planned && !self.is_over();
+                return Verdict::Refuted { tried, contradicting, counterexample, complete };
             }
         }
         let unclear = tried.len() - agreeing;
@@ -236,7 +240,7 @@ impl Search<'_> {
         Some(self.claim.experiment.try_case(self.plan.seed.instances(&stream), &trial))
     }
 
-    /// The shortest of the instances to which the first contradictions shrink.
+    /// The simplest of the instances to which the first contradictions shrink.
     fn shrink(&self, cases: &[Option<Tried>], workers: &Workers) -> Option<Counterexample> {
         let Effort { starts, steps } = Effort::of(self.claim.cost);
         let contradicting: Vec<(usize, usize)> = (0..)
@@ -257,13 +261,11 @@ impl Search<'_> {
             };
             let trial = self.trial(&stream);
             let smallest = self.claim.experiment.shrink(self.plan.seed.instances(&stream), drawn, &trial, &mut go_on);
-            Ok(smallest.map(|(instance, judgement)| Counterexample::new(self.claim, &trial, instance, judgement)))
+            let shrunk =
+                smallest.map(|(instance, judgement)| Counterexample::new(self.claim, &trial, instance, judgement));
+            Ok(if self.claim.cost.is_sampled() { shrunk } else { shrunk.map(|shrunk| self.simplify(shrunk)) })
         }));
-        let smallest = found
-            .into_iter()
-            .flatten()
-            .min_by_key(|found| (complexity(&found.instance), found.instance.to_string()))?;
-        Some(if self.claim.cost.is_sampled() { smallest } else { self.simplify(smallest) })
+        found.into_iter().flatten().min_by_key(|found| (complexity(&found.instance), found.instance.to_string()))
     }
 
     /// Takes one step after another to a simpler instance, until nothing can be left out and no number made simpler.
@@ -459,8 +461,12 @@ mod tests {
         }
     }
 
+    fn plan() -> SearchPlan {
+        SearchPlan::standard(Seed(5)).unwrap()
+    }
+
     fn searched_on(threads: usize, cases: usize, claim: Claim, deadline: Option<Instant>) -> Verdict {
-        let plan = SearchPlan { cases, ..SearchPlan::standard(Seed(5)).unwrap() };
+        let plan = SearchPlan { cases, ..plan() };
         let workers = Workers::new(NonZeroUsize::new(threads)).unwrap();
         let mut verdicts = Vec::new();
         plan.run(&[claim], &Stated, deadline, &workers, |searched| {
@@ -479,7 +485,9 @@ mod tests {
     fn a_false_claim_shrinks_to_the_smallest_number_that_refutes_it() {
         static BELOW_17: Largest = Largest(|n| Ok(if n < 17 { Finding::Agrees } else { Finding::Contradicts }));
         let verdict = searched(&BELOW_17);
-        let Verdict::Refuted { tried: 100, contradicting, counterexample } = &verdict else { panic!("{verdict:?}") };
+        let Verdict::Refuted { tried: 100, contradicting, counterexample, complete: true } = &verdict else {
+            panic!("{verdict:?}")
+        };
         assert!(*contradicting > 50);
         assert_eq!(
             (counterexample.instance.to_string().as_str(), counterexample.line.as_str()),
@@ -543,6 +551,24 @@ mod tests {
     }
 
     #[test]
+    fn claims_share_the_time_that_is_left() {
+        static SLOW: Largest = Largest(|_| {
+            std::thread::sleep(Duration::from_millis(5));
+            Ok(Finding::Agrees)
+        });
+        let (plan, workers) = (SearchPlan { cases: 100_000, ..plan() }, Workers::new(NonZeroUsize::new(2)).unwrap());
+        let slow = claim(Cost::Full, &SLOW);
+        let mut agreeing = Vec::new();
+        let deadline = Some(Instant::now() + Duration::from_millis(400));
+        plan.run(&[slow, slow], &Stated, deadline, &workers, |searched| {
+            agreeing.push(searched.verdict.cases());
+            Ok::<(), ()>(())
+        })
+        .unwrap();
+        assert!(agreeing.len() == 2 && agreeing.iter().all(|cases| *cases > 0), "{agreeing:?}");
+    }
+
+    #[test]
     fn a_contradiction_counts_even_where_no_time_is_left_to_shrink_it() {
         static SLOW: Largest = Largest(|_| {
             std::thread::sleep(Duration::from_millis(20));
@@ -550,8 +576,8 @@ mod tests {
         });
         let soon = Instant::now() + Duration::from_millis(50);
         let verdict = searched_on(1, 1_000, claim(Cost::Full, &SLOW), Some(soon));
-        assert_eq!(verdict.name(), "refuted", "{verdict:?}");
-        assert!(verdict.cases() < 1_000);
+        let Verdict::Refuted { tried, complete: false, .. } = verdict else { panic!("{verdict:?}") };
+        assert!(tried < 1_000);
     }
 
     #[test]

@@ -91,7 +91,7 @@ impl Experiment for AsPrinted {
     }
 
     fn judge(&self, instance: &JacobianAndPerturbation, trial: &Trial<'_>) -> Result<Judgement, Obstacle> {
-        let Some(norms) = instance.norms(trial)? else { return Ok(Judgement::vacuous()) };
+        let Some(norms) = instance.norms(trial)? else { return Ok(Judgement::vacuous("J = 0")) };
         let finding = at_most(norms.perturbation * norms.operator, norms.code);
         Ok(instance.judgement(&norms, finding))
     }
@@ -108,7 +108,7 @@ impl Experiment for Reversed {
     }
 
     fn judge(&self, instance: &JacobianAndPerturbation, trial: &Trial<'_>) -> Result<Judgement, Obstacle> {
-        let Some(norms) = instance.norms(trial)? else { return Ok(Judgement::vacuous()) };
+        let Some(norms) = instance.norms(trial)? else { return Ok(Judgement::vacuous("J = 0")) };
         // A bound for every δ at once: ‖J‖²I − JᵀJ is positive definite with any more than ‖J‖ in its place.
         let roomy = (norms.operator * (1.0 + ATTAINED_TOLERANCE)).squared();
         let columns = norms.jacobian.ncols();

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::claim::{all, at_most, show, Experiment, Finding, Judgement, Obstacle, Trial};
 use super::grid;
-use super::truth::linear_vae::{LinearVae, Sizes};
+use super::truth::linear_vae::{show_latents, LinearVae, Sizes};
 use crate::attack::Effort;
 use crate::audit::input::AuditedModel;
 use crate::audit::{AuditPlan, InputRecord, Outcome};
@@ -45,7 +45,7 @@ impl Experiment for Pipeline {
         let Audited { model, input, order } = instance;
         let reaches = |row: &[f64]| row.iter().any(|entry| *entry != 0.0);
         if !model.latents.iter().any(|latent| reaches(&latent.encoder) && reaches(&latent.decoder)) {
-            return Ok(Judgement::vacuous());
+            return Ok(Judgement::vacuous("no latent coordinate connects input and output"));
         }
         let vae = model.vae()?;
         let width = vae.architecture().input_dim();
@@ -64,7 +64,7 @@ impl Experiment for Pipeline {
         plan.search.effort = Effort { restarts: 1, steps: 8, draws: 8 };
         plan.check()?;
         let record = AuditedModel::new(&vae, &Device::Cpu)?.audit(&input, 0, 1, &plan).record;
-        Ok(judge_record(&record, &format!("{}, x = {}", model.show(), show(&instance.input))))
+        Ok(judge_record(&record, &format!("{}, x = {}", show_latents(&model.latents), show(&instance.input))))
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::claim::{all, at_most, Experiment, Judgement, Obstacle, Trial};
 use super::grid;
-use super::truth::linear_vae::{LinearVae, Sizes};
+use super::truth::linear_vae::{show_latents, LinearVae, Sizes};
 use crate::bounds::{one_dimensional_margin, LadderOutcome};
 use crate::quantity::{Estimate, LowerBound, Probability, Radius};
 use crate::stats::Enclosure;
@@ -38,25 +38,27 @@ impl Experiment for Ladder {
 
     fn judge(&self, instance: &AtLevel, trial: &Trial<'_>) -> Result<Judgement, Obstacle> {
         let AtLevel { model, level } = instance;
-        let Some((radius, _)) = model.radius() else { return Ok(Judgement::vacuous()) };
+        let Some((radius, _)) = model.radius() else { return Ok(Judgement::vacuous("W = 0")) };
         let level = Probability::new(*level)?;
         let probability = model.probability_unperturbed(radius)?;
         let lower = LowerBound::new(probability.lower().clamp(0.0, 1.0))?;
         let ladder = match trial.theory.ladder(&model.encoder()?, &model.std(), lower, level)? {
             LadderOutcome::Ladder(ladder) => ladder,
-            LadderOutcome::Abstained { .. } => return Ok(Judgement::vacuous()),
+            LadderOutcome::Abstained { .. } => {
+                return Ok(Judgement::vacuous("P(‖Δ(x,0)‖ ≤ r) does not exceed the level"))
+            }
         };
         // Documented: 1e-13 relative and 1e-15/c from the difference of quantiles, c > 1e-3 for what is drawn.
         let rung = |estimate: Estimate| Enclosure { value: estimate.get(), error: 3e-12 * estimate.get() };
         let [theorem1, operator, whitened] = [ladder.theorem1, ladder.operator, ladder.whitened].map(rung);
         if whitened.value.is_infinite() {
-            return Ok(Judgement::vacuous());
+            return Ok(Judgement::vacuous("A = 0, or P(‖Δ(x,0)‖ ≤ r) = 1"));
         }
         let margin = exact_margin(model, radius, level)?;
         let finding = all([at_most(theorem1, operator), at_most(operator, whitened), at_most(whitened, margin)]);
         let line = format!(
             "{}, r = {}·√(Tr Σ), m = {}: theorem1 {:.4}, operator {:.4}, whitened {:.4}, R = {:.4}",
-            model.show(),
+            show_latents(&model.latents),
             model.radius_factor,
             level.get(),
             theorem1.value,

@@ -71,7 +71,9 @@ impl Experiment for Local {
                 worst = Some((excess, rounding, perturbation));
             }
         }
-        let Some((excess, rounding, perturbation)) = worst else { return Ok(Judgement::vacuous()) };
+        let Some((excess, rounding, perturbation)) = worst else {
+            return Ok(Judgement::vacuous("every direction is 0, or the linear region is too small"));
+        };
         let finding = if excess > 0.0 { Finding::Contradicts } else { Finding::Agrees };
         let line = format!(
             "{} at x = {}: linear region {region:.4}, ‖δ‖ = {longest:.4}, δ = {}: off by {:.2e}",
@@ -115,6 +117,8 @@ const INPUTS: usize = 2;
 const UNITS: usize = 3;
 /// Lengths tried, as shares of `theorem1`.
 const SHARES: [f64; 3] = [0.5, 0.75, 0.999_999];
+/// A probability that four printed digits tell from 1/2.
+const CLEARLY_BROKEN: f64 = 0.45;
 /// The largest derivative of P by a shift of the code in standard deviations is at most φ(0).
 const DENSITY_AT_ZERO: f64 = 0.398_942_280_401_433;
 
@@ -144,20 +148,20 @@ impl Experiment for Global {
         encoder.check(inputs)?;
         // On a kink there is no J.
         if units.iter().any(|unit| unit.bias == 0.0) {
-            return Ok(Judgement::vacuous());
+            return Ok(Judgement::vacuous("x lies on a kink"));
         }
-        let Some((radius, _)) = head.radius() else { return Ok(Judgement::vacuous()) };
+        let Some((radius, _)) = head.radius() else { return Ok(Judgement::vacuous("W = 0")) };
         let probability = head.probability_unperturbed(radius)?;
         let tensor = Tensor::from_slice(&vec![0.0; inputs], (1, inputs), &Device::Cpu)?;
         let jacobian = network_jacobian(&encoder.network()?, &tensor)?;
         let lower = LowerBound::new(probability.lower().clamp(0.0, 1.0))?;
         let LadderOutcome::Ladder(ladder) = trial.theory.ladder(&jacobian, &head.std(), lower, Probability::HALF)?
         else {
-            return Ok(Judgement::vacuous());
+            return Ok(Judgement::vacuous("P(‖Δ(x,0)‖ ≤ r) does not exceed 1/2"));
         };
         let theorem1 = ladder.theorem1.get();
         if theorem1.is_infinite() {
-            return Ok(Judgement::vacuous());
+            return Ok(Judgement::vacuous("J = 0"));
         }
         let here = encoder.evaluate(&DVector::zeros(inputs))?;
         let (identity, std, decoder) = (DMatrix::identity(std_len(head), std_len(head)), head.std(), head.decoder()?);
@@ -170,7 +174,12 @@ impl Experiment for Global {
         for share in SHARES {
             let signed = directions.iter().flat_map(|direction| [(direction, share), (direction, -share)]);
             for (direction, share) in signed.filter(|(direction, _)| direction.norm() > 0.0) {
-                let perturbation = direction * (share * theorem1 / direction.norm());
+                // Few digits: rounded down to a multiple of 1/8 of the direction.
+                let scale = (share.abs() * theorem1 / direction.norm() * 8.0).floor() / 8.0;
+                if scale <= 0.0 {
+                    continue;
+                }
+                let perturbation = direction * scale.copysign(share);
                 let there = encoder.evaluate(&perturbation)?;
                 let rounding = DENSITY_AT_ZERO * 2.0 * (here.rounding() + there.rounding()) / std.min();
                 let mut inside = model.probability(&(there.value - &here.value), radius)?;
@@ -180,11 +189,13 @@ impl Experiment for Global {
                 }
             }
             // Well inside theorem1 is as good a counterexample as just inside, and clearer.
-            if worst.as_ref().is_some_and(|(inside, _)| inside.upper() <= 0.5) {
+            if worst.as_ref().is_some_and(|(inside, _)| inside.upper() <= CLEARLY_BROKEN) {
                 break;
             }
         }
-        let Some((inside, perturbation)) = worst else { return Ok(Judgement::vacuous()) };
+        let Some((inside, perturbation)) = worst else {
+            return Ok(Judgement::vacuous("theorem1 is too small to be tried"));
+        };
         let finding = if inside.upper() <= 0.5 {
             Finding::Contradicts
         } else if inside.lower() > 0.5 {
@@ -193,11 +204,11 @@ impl Experiment for Global {
             Finding::TooClose
         };
         let line = format!(
-            "{}, x = 0; {}, r = {}·√(Tr Σ): theorem1 {theorem1:.4}, ‖δ‖ = {:.4}, yet P(‖Δ(x,δ)‖ ≤ r) = {:.4}",
+            "{}, x = 0; {}, r = {}·√(Tr Σ): theorem1 {theorem1:.4}, δ = {}, P(‖Δ(x,δ)‖ ≤ r) = {:.4}",
             encoder.show(),
             head.show_decoder(),
             head.radius_factor,
-            perturbation.norm(),
+            show(perturbation.as_slice()),
             inside.value
         );
         let numbers = [

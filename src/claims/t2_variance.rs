@@ -47,7 +47,7 @@ impl Experiment for Grows {
 
     fn judge(&self, instance: &Self::Instance, trial: &Trial<'_>) -> Result<Judgement, Obstacle> {
         instance.check()?;
-        instance.likelihood.check()?;
+        instance.likelihood.check_line()?;
         let variance = |beta: f64| -> Result<_, Obstacle> {
             let exponent = trial.theory.likelihood_exponent(beta).value;
             Ok(instance.likelihood.tempered(exponent)?.variance())

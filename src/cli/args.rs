@@ -50,8 +50,11 @@ pub(crate) enum Command {
     GammaSum(Box<GammaSumArguments>),
     /// Put the paper's statements on trial: search random instances for counterexamples and shrink them to minimal ones.
     ///
-    /// Exit status 0 if every verdict is the one on record, 1 if one differs, 3 if one is undecided. With --replay: 0 if
-    /// the counterexample still contradicts its claim, 1 if it does not, 3 if that cannot be decided.
+    /// Claims are as printed in the paper, amended (what is true instead) or supporting (needed to judge another). A
+    /// verdict `holds` means that no case contradicted the claim; whether it is also proved, `vaecert explain` says.
+    /// Exit status 0 if every verdict is the one on record, 1 if one differs, 3 if one is undecided, 2 for arguments that
+    /// make no sense, 5 for files that cannot be read or written. With --replay: 0 if the counterexample still contradicts
+    /// its claim, 1 if it does not, 3 if that cannot be decided.
     #[command(after_long_help = CLAIMS_EXAMPLES, allow_negative_numbers = true)]
     Claims(ClaimsArguments),
     /// Print the proof or the counterexample of a claim, and how it is searched.
@@ -479,10 +482,11 @@ pub(crate) struct ClaimsArguments {
     /// List the claims instead of searching them.
     #[arg(long, conflicts_with_all = ["cases", "seed", "failure_probability", "time_limit", "out", "overwrite", "replay"])]
     pub(crate) list: bool,
-    /// Judge the counterexample in this file again instead of searching.
+    /// Judge the counterexample in this file again instead of searching. For an instance of your own, change one that was
+    /// saved: only format, claim and instance are needed.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["only", "cases", "seed", "failure_probability", "time_limit", "out", "overwrite"])]
     pub(crate) replay: Option<PathBuf>,
-    /// Only these claims, separated by commas: ids (T2-variance) or parts of the paper (T2).
+    /// Only these claims, separated by commas: ids (T2-variance) or how they begin (T2, T1-relu).
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub(crate) only: Vec<String>,
     /// Random instances per claim; claims whose instances are dear get a share of it.
@@ -494,7 +498,7 @@ pub(crate) struct ClaimsArguments {
     /// All decisions that rest on draws are right together, except with this probability.
     #[arg(long, default_value = "0.001", value_name = "P", value_parser = probability)]
     pub(crate) failure_probability: Probability,
-    /// Stop after this many seconds; claims that are not finished then are undecided. Default: no limit.
+    /// Stop after this many seconds, shared by the claims; one that is not finished then is undecided. Default: no limit.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) time_limit: Option<Duration>,
     /// Folder for counterexamples, one file per refuted claim. Default: vaecert-runs/claims-NAME, with a NAME made from

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use vaecert::claims::{Expectation, REGISTRY};
 
+use crate::support::files_below;
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
 }
@@ -23,19 +25,9 @@ fn tests() -> BTreeSet<String> {
 
 /// Text of the project's sources and tests, to look a test's name up in.
 fn sources() -> String {
-    let mut text = String::new();
-    let mut folders = vec![root().join("src"), root().join("tests")];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                text += &std::fs::read_to_string(path).unwrap();
-            }
-        }
-    }
-    text
+    let files = ["src", "tests"].into_iter().flat_map(|folder| files_below(&root().join(folder)));
+    let rust = files.filter(|(name, _)| name.ends_with(".rs"));
+    rust.map(|(_, bytes)| String::from_utf8(bytes).unwrap()).collect()
 }
 
 #[test]

@@ -75,8 +75,12 @@ fn an_explanation_is_the_page_and_the_search() {
     let folder = tempfile::tempdir().unwrap();
     let answer = vaecert(folder.path(), &["explain", "T2-variance"]);
     assert_eq!(answer.code, 0, "{}", answer.stderr);
+    assert!(answer.stdout.starts_with("# T2-variance: "));
     let page = include_str!("../../proofs/T2-variance.md");
-    assert!(answer.stdout.starts_with(page));
+    for line in page.lines().filter(|line| !line.contains("](")) {
+        assert!(answer.stdout.contains(line), "{line}");
+    }
+    assert!(page.contains("](T2-variance-linear.md)") && !answer.stdout.contains("]("), "links are for files");
     for part in ["## The search", "* Recorded verdict: refuted (printed)", "* Drawn: ", "* Refuted by: "] {
         assert!(answer.stdout.contains(part), "{part}");
     }
@@ -116,6 +120,44 @@ fn a_search_saves_counterexamples_that_replay() {
     let harmless = vaecert(folder.path(), &["claims", "--replay", "evidence/P1-necessary.json"]);
     assert_eq!(harmless.code, 1);
     assert!(harmless.stdout.contains("does not contradict the claim"), "{}", harmless.stdout);
+    assert!(harmless.stdout.contains("note      the line or the numbers saved"), "{}", harmless.stdout);
+    // Just above √2, where the printed claim is right: never a contradiction.
+    counterexample["instance"]["radius_factor"] = serde_json::json!(1.414_213_563);
+    std::fs::write(&path, counterexample.to_string()).unwrap();
+    assert_eq!(vaecert(folder.path(), &["claims", "--replay", "evidence/P1-necessary.json"]).code, 1);
+    // A search that finds nothing leaves no counterexample of an earlier one behind.
+    let fruitless = ["claims", "--only", "P1-sufficient,T1-eq22", "--cases", "40", "--out", "evidence", "--overwrite"];
+    std::fs::write(folder.path().join("evidence/P1-sufficient.json"), b"stale").unwrap();
+    assert_eq!(vaecert(folder.path(), &fruitless).code, 0);
+    assert!(!folder.path().join("evidence/P1-sufficient.json").exists() && path.exists());
+}
+
+#[test]
+fn an_instance_written_by_hand_is_judged() {
+    let folder = tempfile::tempdir().unwrap();
+    let instance = r#"{"format": 1, "claim": "T1-eq22", "instance": {"jacobian": [[1, 0]], "perturbation": [0, 2]}}"#;
+    std::fs::write(folder.path().join("mine.json"), instance).unwrap();
+    let answer = vaecert(folder.path(), &["claims", "--replay", "mine.json"]);
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    assert!(answer.stdout.contains("‖δ‖ = 2") && !answer.stdout.contains("note "), "{}", answer.stdout);
+    let vacuous = instance.replace("[[1, 0]]", "[[0, 0]]");
+    std::fs::write(folder.path().join("mine.json"), vacuous).unwrap();
+    let answer = vaecert(folder.path(), &["claims", "--replay", "mine.json"]);
+    assert_eq!(answer.code, 1);
+    assert!(answer.stdout.contains("found     J = 0\n"), "{}", answer.stdout);
+}
+
+#[test]
+fn two_searches_at_once_in_one_folder_both_end_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let search = || vaecert(folder.path(), &["claims", "--only", "P1,T1-eq22", "--cases", "30"]);
+    std::thread::scope(|scope| {
+        let both = [scope.spawn(search), scope.spawn(search)].map(|thread| thread.join().unwrap());
+        for answer in both {
+            assert_eq!(answer.code, 0, "{}", answer.stderr);
+        }
+    });
+    assert_eq!(files_below(&folder.path().join("vaecert-runs")).len(), 3);
 }
 
 #[test]
@@ -149,7 +191,7 @@ fn a_spent_time_ends_as_undecided() {
     assert_eq!(answer.code, 3, "{}{}", answer.stdout, answer.stderr);
     assert!(answer.stdout.contains("the time was spent after"), "{}", answer.stdout);
     assert!(answer.stdout.contains("1 undecided (T1-linear)"), "{}", answer.stdout);
-    assert!(!folder.path().join("vaecert-runs").join("claims").exists());
+    assert!(!folder.path().join("vaecert-runs").exists(), "no folder without a counterexample");
 }
 
 #[test]

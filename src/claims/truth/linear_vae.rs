@@ -137,19 +137,18 @@ impl LinearVae {
         Ok(Vae::from_parameters(architecture, &parameters)?)
     }
 
-    /// `A = [1, 0], σ = 1, W = 1`, or one such line per latent coordinate.
-    pub(crate) fn show(&self) -> String {
-        let line = |latent: &Latent| {
-            format!("A = {}, σ = {}, W = {}", show(&latent.encoder), latent.std, show(&latent.decoder))
-        };
-        self.latents.iter().map(line).collect::<Vec<_>>().join("; ")
-    }
-
-    /// The same without the encoder, which plays no part where nothing is perturbed.
+    /// [`show_latents`] without the encoder, which plays no part where nothing is perturbed.
     pub(crate) fn show_decoder(&self) -> String {
         let line = |latent: &Latent| format!("σ = {}, W = {}", latent.std, show(&latent.decoder));
         self.latents.iter().map(line).collect::<Vec<_>>().join("; ")
     }
+}
+
+/// `A = [1, 0], σ = 1, W = 1`, and so on for every latent coordinate.
+pub(crate) fn show_latents(latents: &[Latent]) -> String {
+    let line =
+        |latent: &Latent| format!("A = {}, σ = {}, W = {}", show(&latent.encoder), latent.std, show(&latent.decoder));
+    latents.iter().map(line).collect::<Vec<_>>().join("; ")
 }
 
 /// A single-precision tensor.
@@ -162,12 +161,16 @@ pub(crate) fn matrix(what: &str, rows: &[&[f64]]) -> Result<DMatrix<f64>, Obstac
     let columns = rows.first().map_or(0, |row| row.len());
     let sizes_make_sense = (1..=LARGEST_SIZE).contains(&rows.len()) && (1..=LARGEST_SIZE).contains(&columns);
     if !sizes_make_sense || rows.iter().any(|row| row.len() != columns) {
+        let lengths: Vec<usize> = rows.iter().map(|row| row.len()).take(8).collect();
         return Err(Obstacle(format!(
-            "{what} needs from 1 to {LARGEST_SIZE} rows of the same length, at most as long"
+            "{what}: expected 1 to {LARGEST_SIZE} rows of 1 to {LARGEST_SIZE} numbers each, all of the same length; found {} \
+             rows, of lengths {lengths:?}{}",
+            rows.len(),
+            if rows.len() > lengths.len() { " and so on" } else { "" }
         )));
     }
     if rows.iter().any(|row| row.iter().any(|entry| entry.is_nan() || entry.abs() > grid::LARGEST)) {
-        return Err(Obstacle(format!("{what} has an entry beyond ±{}", grid::LARGEST)));
+        return Err(Obstacle(format!("{what}: an entry is not a number between −{0} and {0}", grid::LARGEST)));
     }
     Ok(DMatrix::from_fn(rows.len(), columns, |i, j| rows[i][j]))
 }
@@ -198,7 +201,7 @@ mod tests {
         assert_eq!((radius.get(), exact), (5.0, Enclosure::exact(5.0)));
         let inside = model.probability_unperturbed(radius).unwrap();
         assert!((inside.value - 0.954_499_736_103_641_6).abs() <= inside.error && inside.error < 1e-12, "{inside:?}");
-        assert_eq!(model.show(), "A = [1, 0], σ = 0.5, W = [3, 4]");
+        assert_eq!(show_latents(&model.latents), "A = [1, 0], σ = 0.5, W = [3, 4]");
         assert!(one(&[1.0], 1.0, &[0.0]).radius().is_none());
     }
 
@@ -206,8 +209,8 @@ mod tests {
     fn instances_that_make_no_sense_are_refused() {
         let mut ragged = one(&[1.0], 1.0, &[1.0]);
         ragged.latents.push(Latent { encoder: vec![1.0, 2.0], std: 1.0, decoder: vec![1.0] });
-        assert!(ragged.encoder().unwrap_err().0.contains("rows of the same length"));
-        assert!(one(&[1e9], 1.0, &[1.0]).encoder().unwrap_err().0.contains("beyond"));
+        assert!(ragged.encoder().unwrap_err().0.contains("all of the same length; found 2 rows, of lengths [1, 2]"));
+        assert!(one(&[1e9], 1.0, &[1.0]).encoder().unwrap_err().0.contains("between −1000000 and 1000000"));
         assert!(LinearVae { latents: vec![], radius_factor: 1.0 }.encoder().is_err());
         assert!(one(&[], 1.0, &[1.0]).encoder().is_err());
         assert!(vector("δ", &[1.0], 2).unwrap_err().0.contains("1 entries where 2"));

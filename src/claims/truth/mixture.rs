@@ -113,6 +113,15 @@ impl Mixture {
         Ok(())
     }
 
+    /// Refuses more than one dimension, for claims about one variance.
+    pub(crate) fn check_line(&self) -> Result<(), Obstacle> {
+        self.check()?;
+        match self.dimensions() {
+            1 => Ok(()),
+            found => Err(Obstacle(format!("modes have {found} coordinates where 1 is needed"))),
+        }
+    }
+
     /// 1 or 2.
     pub(crate) fn dimensions(&self) -> usize {
         self.modes.first().map_or(0, |mode| mode.position.len())
@@ -316,9 +325,10 @@ impl Mixture {
     }
 
     pub(crate) fn show(&self) -> String {
-        let term = |mode: &Mode| format!("{}·exp(−‖z − {}‖²/(2s²))", mode.weight, show(&mode.position));
-        let terms: Vec<String> = self.modes.iter().map(term).collect();
-        format!("p(x|z) ∝ {}, s = {}", terms.join(" + "), self.width)
+        let positions: Vec<String> = self.modes.iter().map(|mode| show(&mode.position)).collect();
+        let weights: Vec<f64> = self.modes.iter().map(|mode| mode.weight).collect();
+        let (positions, weights) = (positions.join("; "), show(&weights));
+        format!("p(x|z) ∝ Σ w·exp(−‖z − m‖²/(2s²)), m = {positions}, w = {weights}, s = {}", self.width)
     }
 }
 

@@ -118,14 +118,16 @@ impl Discrete {
         likelihood - divergence(q, &self.prior()) * beta
     }
 
+    fn list(&self, field: fn(&State) -> f64) -> String {
+        show(&self.states.iter().map(field).collect::<Vec<_>>())
+    }
+
+    pub(crate) fn show_likelihood(&self) -> String {
+        format!("prior ∝ {}, p(x|z) = {}", self.list(|state| state.prior), self.list(|state| state.likelihood))
+    }
+
     pub(crate) fn show(&self) -> String {
-        let list = |field: fn(&State) -> f64| show(&self.states.iter().map(field).collect::<Vec<_>>());
-        format!(
-            "prior ∝ {}, p(x|z) = {}, q ∝ {}",
-            list(|state| state.prior),
-            list(|state| state.likelihood),
-            list(|state| state.encoder)
-        )
+        format!("{}, q ∝ {}", self.show_likelihood(), self.list(|state| state.encoder))
     }
 }
 

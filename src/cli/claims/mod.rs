@@ -40,23 +40,22 @@ pub(crate) fn claims(arguments: &ClaimsArguments) -> Result<ExitCode, Failure> {
         failure_probability: arguments.failure_probability,
     };
     let workers = Workers::new(arguments.threads)?;
-    let folder = Folder::new(arguments.out.as_deref(), arguments.overwrite, &plan)?;
+    let folder = Folder::new(arguments, &claims, &plan)?;
     let deadline = arguments.time_limit.and_then(|limit| Instant::now().checked_add(limit));
     let mut terminal = Terminal::new();
-    terminal.print(&report::heading(&plan, format))?;
     terminal.begin("claims", claims.len(), 0);
+    terminal.print(&report::heading(&plan, format))?;
     let mut searched = Vec::with_capacity(claims.len());
     let outcome = plan.run(&claims, &Stated, deadline, &workers, |result: Searched| {
+        terminal.step(result.claim.id);
+        terminal.print(&report::row(&result, format)?)?;
         if let Verdict::Refuted { counterexample, .. } = &result.verdict {
             folder.save(counterexample)?;
         }
-        terminal.step(result.claim.id);
-        terminal.print(&report::row(&result, format)?)?;
         searched.push(result);
         Ok::<(), Failure>(())
     });
     terminal.end();
-    folder.remove_if_empty();
     outcome?;
     terminal.print(&report::summary(&plan, &searched, &folder.path, format)?)?;
     let as_recorded = searched.iter().map(|result| result.verdict.is(result.claim.expected));
@@ -80,41 +79,62 @@ fn chosen(names: &[String]) -> Result<Vec<Claim>, Failure> {
     Ok(REGISTRY.iter().filter(|claim| names.is_empty() || ids.contains(claim.id)).copied().collect())
 }
 
+/// Names the claims that begin alike, or all.
 fn unknown(name: &str) -> Failure {
-    let ids: Vec<&str> = REGISTRY.iter().map(|claim| claim.id).collect();
-    Failure::new(ExitCode::Usage, format!("no claim is called {name:?}; known: {}", ids.join(", ")))
+    let ids = |claims: &[Claim]| claims.iter().map(|claim| claim.id).collect::<Vec<_>>().join(", ");
+    let part = name.split('-').next().unwrap_or_default();
+    let alike = registry::matching(part);
+    let known = if alike.is_empty() {
+        let mut parts: Vec<&str> = REGISTRY.iter().filter_map(|claim| claim.id.split('-').next()).collect();
+        parts.dedup();
+        format!("known: {}; all of a part: {}", ids(REGISTRY), parts.join(", "))
+    } else {
+        format!("known of {}: {}", part.to_uppercase(), ids(&alike))
+    };
+    Failure::new(ExitCode::Usage, format!("no claim is called {name:?}; {known}"))
 }
 
-/// Where counterexamples go.
+/// Where counterexamples go. It is made when there is one.
 struct Folder {
     path: PathBuf,
 }
 
 impl Folder {
-    /// Finds out before the work whether it can be written and whether something would be lost.
-    fn new(out: Option<&Path>, overwrite: bool, plan: &SearchPlan) -> Result<Self, Failure> {
-        let path =
-            out.map_or_else(|| PathBuf::from("vaecert-runs").join(format!("claims-{}", name(plan))), Path::to_owned);
-        if out.is_some() && !overwrite {
-            let holds = |claim: &Claim| path.join(file_name(claim.id)).exists();
-            if let Some(claim) = REGISTRY.iter().find(|claim| holds(claim)) {
-                let file = path.join(file_name(claim.id));
+    /// Finds out before the work whether something would be lost and whether what is there can be written; with
+    /// --overwrite, removes what earlier searches of the same claims left.
+    fn new(arguments: &ClaimsArguments, claims: &[Claim], plan: &SearchPlan) -> Result<Self, Failure> {
+        let path = match &arguments.out {
+            Some(out) => out.clone(),
+            None => PathBuf::from("vaecert-runs").join(format!("claims-{}", name(arguments, claims, plan))),
+        };
+        let there: Vec<PathBuf> =
+            claims.iter().map(|claim| path.join(file_name(claim.id))).filter(|f| f.exists()).collect();
+        if let (Some(file), true) = (there.first(), arguments.out.is_some()) {
+            if !arguments.overwrite {
                 let advice = "replace counterexamples with --overwrite or choose another --out";
                 return Err(Failure::new(ExitCode::Usage, format!("{} exists; {advice}", file.display())));
             }
         }
-        std::fs::create_dir_all(&path).map_err(|error| unwritable(&path, &error))?;
-        files::check_writable(&path.join("counterexample")).map_err(|error| unwritable(&path, &error))?;
+        for file in &there {
+            std::fs::remove_file(file).map_err(|error| unwritable(file, &error))?;
+        }
+        // The nearest folder that exists must be one that can be written.
+        let nearest = path.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("."));
+        let nearest = if nearest.as_os_str().is_empty() { Path::new(".") } else { nearest };
+        if !nearest.is_dir() {
+            let message = format!("{}: cannot be written: {} is not a folder", path.display(), nearest.display());
+            return Err(Failure::new(ExitCode::Unreadable, message));
+        }
+        let probe = nearest.join(format!("vaecert-{}", std::process::id()));
+        files::check_writable(&probe).map_err(|error| unwritable(&path, &error))?;
         Ok(Self { path })
     }
 
     fn save(&self, counterexample: &Counterexample) -> Result<(), Failure> {
-        Ok(counterexample.write(&self.path.join(file_name(&counterexample.claim)))?)
-    }
-
-    fn remove_if_empty(&self) {
-        // Fails where something is in it, which is the point.
-        let _ = std::fs::remove_dir(&self.path);
+        std::fs::create_dir_all(&self.path).map_err(|error| unwritable(&self.path, &error))?;
+        let file = self.path.join(file_name(&counterexample.claim));
+        // Another search of the same claim may have renamed the partial file that both write; then it is written anew.
+        Ok(counterexample.write(&file).or_else(|_| counterexample.write(&file))?)
     }
 }
 
@@ -123,9 +143,14 @@ fn file_name(id: &str) -> String {
 }
 
 /// A name made from everything that decides the results.
-fn name(plan: &SearchPlan) -> String {
-    let text = serde_json::json!({ "plan": plan, "version": env!("CARGO_PKG_VERSION") }).to_string();
-    files::hexadecimal(&Sha256::digest(text.as_bytes())[..6])
+fn name(arguments: &ClaimsArguments, claims: &[Claim], plan: &SearchPlan) -> String {
+    let decisive = serde_json::json!({
+        "plan": plan,
+        "claims": claims.iter().map(|claim| claim.id).collect::<Vec<_>>(),
+        "time_limit": arguments.time_limit.map(|limit| limit.as_secs_f64()),
+        "version": env!("CARGO_PKG_VERSION"),
+    });
+    files::hexadecimal(&Sha256::digest(decisive.to_string().as_bytes())[..6])
 }
 
 fn replay(path: &Path, format: Format) -> Result<ExitCode, Failure> {
@@ -141,7 +166,7 @@ fn replay(path: &Path, format: Format) -> Result<ExitCode, Failure> {
 
 /// Prints the page of a claim.
 pub(crate) fn explain(arguments: &ExplainArguments) -> Result<ExitCode, Failure> {
-    let claim = registry::find(&arguments.id).ok_or_else(|| unknown(&arguments.id))?;
+    let [claim] = registry::matching(&arguments.id)[..] else { return Err(unknown(&arguments.id)) };
     Terminal::new().print(&report::explanation(&claim))?;
     Ok(ExitCode::Met)
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::claims::{Claim, Counterexample, Finding, Judgement, SearchPlan, Searched, Verdict};
+use crate::claims::{Claim, Counterexample, Finding, Judgement, SearchPlan, Searched, Verdict, REGISTRY};
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,11 +37,20 @@ pub fn heading(plan: &SearchPlan, format: Format) -> String {
         }
         Format::Table => {
             format!(
-            "up to {cases} cases per claim, seed {}; decisions by draws hold together except with probability {}\n\n\
+            "up to {cases} {} per claim, seed {}; decisions by draws hold together except with probability {}\n\
+             holds: no case contradicted the claim; refuted: a counterexample follows; whether it is proved: vaecert explain ID\n\n\
              {:<ID_WIDTH$} {:<SOURCE_WIDTH$} {:<10} {:<9} {:>6} {:>8}\n",
-            seed.0, failure_probability.get(), "claim", "source", "verdict", "on record", "cases", "time"
+            plural(*cases, "case"), seed.0, failure_probability.get(), "claim", "source", "verdict", "on record", "cases", "time"
         )
         }
+    }
+}
+
+fn plural(count: usize, noun: &str) -> String {
+    if count == 1 {
+        noun.to_owned()
+    } else {
+        format!("{noun}s")
     }
 }
 
@@ -97,7 +106,10 @@ fn remark(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Holds { unclear: 0, .. } => String::new(),
         Verdict::Holds { unclear, .. } => format!("({unclear} more too close to call)"),
-        Verdict::Refuted { counterexample, .. } => counterexample.line.clone(),
+        Verdict::Refuted { counterexample, complete: true, .. } => counterexample.line.clone(),
+        Verdict::Refuted { counterexample, complete: false, .. } => {
+            format!("{} (the time was spent: fewer cases, or not shrunk to the end)", counterexample.line)
+        }
         Verdict::Undecided { reason, .. } => reason.clone(),
     }
 }
@@ -113,8 +125,9 @@ fn json_row(searched: &Searched) -> serde_json::Value {
             row["unclear"] = json!(unclear);
             row["first_unclear"] = json!(first_unclear);
         }
-        Verdict::Refuted { tried, contradicting, counterexample } => {
+        Verdict::Refuted { tried, contradicting, counterexample, complete } => {
             row["tried"] = json!(tried);
+            row["complete"] = json!(complete);
             row["contradicting"] = json!(contradicting);
             row["counterexample"] = json!(counterexample);
         }
@@ -166,8 +179,9 @@ pub fn summary(plan: &SearchPlan, searched: &[Searched], folder: &Path, format: 
         ids => format!("{} {what} ({})", ids.len(), ids.join(", ")),
     };
     let mut text = format!(
-        "\n{} claims: {} with the verdict on record, {}, {}\n",
+        "\n{} {}: {} with the verdict on record, {}, {}\n",
         searched.len(),
+        plural(searched.len(), "claim"),
         same.len(),
         list("with another", &differing),
         list("undecided", &undecided)
@@ -211,8 +225,10 @@ pub fn list(claims: &[Claim], format: Format) -> io::Result<String> {
                 format!("| {id} | {form} | {of} | {source} | {expected} | {} |\n", statement.replace('|', "\\|"))
             }
             Format::Table => {
+                let assumptions = claim.assumptions;
                 format!(
-                    "{id:<ID_WIDTH$} {form:<10} {of:<OF_WIDTH$} {source:<SOURCE_WIDTH$} {expected:<9}  {statement}\n"
+                    "{id:<ID_WIDTH$} {form:<10} {of:<OF_WIDTH$} {source:<SOURCE_WIDTH$} {expected:<9}  {statement}\n    \
+                     assuming: {assumptions}\n"
                 )
             }
         };
@@ -234,6 +250,7 @@ pub fn replayed(
         let replayed = json!({
             "claim": claim.id,
             "finding": judgement.finding,
+            "as_saved": counterexample.agrees_with(judgement),
             "line": judgement.line,
             "numbers": judgement.numbers,
         });
@@ -251,17 +268,21 @@ pub fn replayed(
     for number in &judgement.numbers {
         text += &format!("          {number}\n");
     }
+    if !counterexample.agrees_with(judgement) {
+        text += "note      the line or the numbers saved in the file are not these\n";
+    }
     text += &format!("outcome   {outcome}\n");
     Ok(text)
 }
 
-/// The page of a claim, and how it is searched.
+/// The page of a claim, with links and escapes of Markdown as plain text, and how it is searched.
 #[must_use]
 pub fn explanation(claim: &Claim) -> String {
     format!(
         "{}\n## The search\n\n\
-         * Recorded verdict: {} ({})\n* Assumptions: {}\n* Drawn: {}\n* Computed: {}\n* Refuted by: {}\n",
-        claim.page,
+         * Recorded verdict: {} ({})\n* Assumptions: {}\n* Drawn: {}\n* Computed: {}\n* Refuted by: {}\n\n\
+         A counterexample that the search finds may have other numbers than one above. Pages named above: vaecert explain ID.\n",
+        plain(claim.page),
         claim.expected,
         match claim.form.of() {
             Some(of) => format!("{}, belongs to {of}", claim.form.name()),
@@ -272,4 +293,13 @@ pub fn explanation(claim: &Claim) -> String {
         claim.computed,
         claim.refuted_by
     )
+}
+
+/// `[P1-exact](P1-exact.md)` as `P1-exact`.
+fn plain(page: &str) -> String {
+    let mut text = page.to_owned();
+    for claim in REGISTRY {
+        text = text.replace(&format!("[{0}]({0}.md)", claim.id), claim.id);
+    }
+    text
 }
