@@ -7,7 +7,7 @@ use rand::RngExt;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::search::AnyExperiment;
+use super::experiment::AnyExperiment;
 use super::theory::Theory;
 use crate::quantity::Probability;
 use crate::seed::{Seed, Stream};

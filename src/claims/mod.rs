@@ -12,6 +12,7 @@ mod counterexample;
 mod d1_radius;
 mod d31_margin;
 mod e6_linear;
+mod experiment;
 mod grid;
 mod p1_invertible;
 mod p1_radius;

@@ -1,7 +1,7 @@
 //! The one list of claims.
 
 use super::claim::{Claim, Cost, Expectation, Form};
-use super::search::AnyExperiment;
+use super::experiment::AnyExperiment;
 use super::{
     d1_radius, d31_margin, e6_linear, p1_invertible, p1_radius, q_contour, s3_sigma, s5_linear, s5_trained, t1_eq22,
     t1_ladder, t1_linear, t1_relu, t1_sigma_fixed, t2_limit, t2_posterior, t2_variance,

@@ -7,13 +7,11 @@
 
 use std::time::{Duration, Instant};
 
-use proptest::strategy::{BoxedStrategy, Strategy, ValueTree};
-use proptest::test_runner::{Config, TestRng, TestRunner};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::claim::{Claim, Cost, Expectation, Experiment, Finding, Judgement, Obstacle, Trial};
+use super::claim::{Claim, Cost, Expectation, Finding, Trial};
 use super::counterexample::Counterexample;
+use super::experiment::Tried;
 use super::simplify::{complexity, simpler};
 use super::theory::Theory;
 use crate::quantity::Probability;
@@ -64,8 +62,6 @@ impl Effort {
         }
     }
 }
-/// Instances drawn for one case until one meets the claim's assumptions.
-const MAX_DRAWN: usize = 200;
 /// A claim is undecided if more than one case in this many cannot be decided.
 const LARGEST_UNCLEAR_SHARE: usize = 10;
 
@@ -206,12 +202,18 @@ impl Search<'_> {
         let count = |finding| tried.iter().filter(|case| case.finding == finding).count();
         let (agreeing, contradicting) = (count(Finding::Agrees), count(Finding::Contradicts));
         if contradicting > 0 {
-            let shrunk = self.shrink(&cases, workers);
-            if let Some(counterexample) = shrunk {
-                let (tried, counterexample) = (tried.len(), Box::new(counterexample));
-                let complete = tried == planned && !self.is_over();
-                return Verdict::Refuted { tried, contradicting, counterexample, complete };
-            }
+            return match self.shrink(&cases, workers) {
+                Some(counterexample) => Verdict::Refuted {
+                    tried: tried.len(),
+                    contradicting,
+                    counterexample: Box::new(counterexample),
+                    complete: tried.len() == planned && !self.is_over(),
+                },
+                None => {
+                    let reason = format!("{contradicting} cases contradict, but none of them when judged again");
+                    Verdict::Undecided { agreeing, planned, reason }
+                }
+            };
         }
         let unclear = tried.len() - agreeing;
         let first_unclear = tried.iter().find(|case| case.finding != Finding::Agrees).map(|case| case.reason.clone());
@@ -308,121 +310,11 @@ fn infallible<T>(outcome: Result<Vec<T>, std::convert::Infallible>) -> Vec<T> {
     }
 }
 
-/// What came of one case.
-pub(super) struct Tried {
-    finding: Finding,
-    /// What kept it from being decided.
-    reason: String,
-    /// How many instances were drawn before this one.
-    drawn: usize,
-}
-
-/// An experiment whose instances are JSON.
-pub(super) trait AnyExperiment: Sync {
-    /// Draws an instance that meets the assumptions and judges it.
-    fn try_case(&self, source: TestRng, trial: &Trial<'_>) -> Tried;
-
-    /// The simplest instance that contradicts, as far as `go_on` lets the search go, from the one drawn after `drawn`
-    /// others; none where not even that one does.
-    fn shrink(
-        &self,
-        source: TestRng,
-        drawn: usize,
-        trial: &Trial<'_>,
-        go_on: &mut dyn FnMut() -> bool,
-    ) -> Option<(Value, Judgement)>;
-
-    /// An instance as drawn; none where the strategy's own filters reject too much.
-    fn draw_value(&self, source: TestRng) -> Option<Value>;
-
-    /// Judges an instance read from a file.
-    fn judge_value(
-        &self,
-        instance: &Value,
-        trial: &Trial<'_>,
-    ) -> Result<Result<Judgement, Obstacle>, serde_json::Error>;
-}
-
-impl<E: Experiment> AnyExperiment for E {
-    fn try_case(&self, source: TestRng, trial: &Trial<'_>) -> Tried {
-        let strategy = self.instances();
-        let mut runner = runner(source);
-        for drawn in 0..MAX_DRAWN {
-            let Some(tree) = draw(&strategy, &mut runner) else { break };
-            let (finding, reason) = match self.judge(&tree.current(), trial) {
-                Ok(judgement) if judgement.finding == Finding::Vacuous => continue,
-                Ok(judgement) => (judgement.finding, judgement.line),
-                Err(Obstacle(reason)) => (Finding::TooClose, reason),
-            };
-            return Tried { finding, reason, drawn };
-        }
-        Tried { finding: Finding::Vacuous, reason: "no instance met the assumptions".to_owned(), drawn: MAX_DRAWN }
-    }
-
-    fn shrink(
-        &self,
-        source: TestRng,
-        drawn: usize,
-        trial: &Trial<'_>,
-        go_on: &mut dyn FnMut() -> bool,
-    ) -> Option<(Value, Judgement)> {
-        let strategy = self.instances();
-        let mut runner = runner(source);
-        for _ in 0..drawn {
-            draw(&strategy, &mut runner);
-        }
-        let mut tree = draw(&strategy, &mut runner)?;
-        let mut smallest = None;
-        while go_on() {
-            let instance = tree.current();
-            let contradicts =
-                self.judge(&instance, trial).ok().filter(|judgement| judgement.finding == Finding::Contradicts);
-            let moved = match contradicts {
-                Some(judgement) => {
-                    smallest = Some((instance, judgement));
-                    tree.simplify()
-                }
-                None => tree.complicate(),
-            };
-            if !moved {
-                break;
-            }
-        }
-        let (instance, judgement) = smallest?;
-        Some((serde_json::to_value(instance).ok()?, judgement))
-    }
-
-    fn draw_value(&self, source: TestRng) -> Option<Value> {
-        let tree = draw(&self.instances(), &mut runner(source))?;
-        serde_json::to_value(tree.current()).ok()
-    }
-
-    fn judge_value(
-        &self,
-        instance: &Value,
-        trial: &Trial<'_>,
-    ) -> Result<Result<Judgement, Obstacle>, serde_json::Error> {
-        Ok(self.judge(&E::Instance::deserialize(instance)?, trial))
-    }
-}
-
-fn runner(source: TestRng) -> TestRunner {
-    let config = Config { failure_persistence: None, ..Config::default() };
-    TestRunner::new_with_rng(config, source)
-}
-
-/// None where the strategy's own filters reject too much.
-fn draw<T: std::fmt::Debug>(
-    strategy: &BoxedStrategy<T>,
-    runner: &mut TestRunner,
-) -> Option<Box<dyn ValueTree<Value = T>>> {
-    strategy.new_tree(runner).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::claims::claim::{Form, Number};
+    use crate::claims::claim::{Experiment, Form, Judgement, Number, Obstacle};
+    use crate::claims::experiment::AnyExperiment;
     use crate::claims::theory::Stated;
     use proptest::prelude::*;
     use std::num::NonZeroUsize;

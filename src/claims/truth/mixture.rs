@@ -254,11 +254,10 @@ impl Mixture {
         }
         let nodes: Vec<Vec<f64>> = (0..dimensions).map(|c| grid_points(centre(c), steps[c])).collect();
         let at = |point: &[f64]| {
-            let log_weight = self.log_weight(weight, point);
+            let (log_weight, size) = self.log_weight(weight, point);
             let (weight, value) = (log_weight.exp(), integrand(point));
             let bound = majorant.constant + majorant.square * point.iter().map(|x| x * x).sum::<f64>();
-            // The exponent's own rounding is a few units of its size, and the integrand's of its majorant.
-            let units = value.abs() * (8.0 + 8.0 * log_weight.abs()) + 16.0 * bound;
+            let units = value.abs() * (8.0 + 8.0 * size) + 16.0 * bound;
             Sums { value: weight * value, rounding: f64::EPSILON * units * weight, majorant: weight * bound }
         };
         let sums = match &nodes[..] {
@@ -277,21 +276,23 @@ impl Mixture {
         Ok(Enclosure { value, error: error * (1.0 + 1e-10) })
     }
 
-    fn log_weight(&self, weight: &Weight<'_>, point: &[f64]) -> f64 {
+    /// The logarithm of the weight, and the sizes of what it is a sum of: its rounding is a few units of that.
+    fn log_weight(&self, weight: &Weight<'_>, point: &[f64]) -> (f64, f64) {
         let constant = -0.5 * TAU.value.ln() * point.len() as f64;
         match weight {
             Weight::Tempered(exponent) => {
                 let prior = constant - 0.5 * point.iter().map(|x| x * x).sum::<f64>();
-                if *exponent > 0.0 {
-                    prior + exponent * self.log_likelihood(point)
-                } else {
-                    prior
-                }
+                let likelihood = if *exponent > 0.0 { self.log_likelihood(point) } else { 0.0 };
+                // The largest term's exponent and the logarithm of the rest differ from ln l by less than ln 10⁵.
+                (prior + exponent * likelihood, prior.abs() + exponent * (likelihood.abs() + 24.0))
             }
             Weight::Encoder(q) => {
-                let standardised = point.iter().zip(&q.mean).zip(&q.std);
-                constant
-                    + standardised.map(|((x, mean), std)| -0.5 * ((x - mean) / std).powi(2) - std.ln()).sum::<f64>()
+                let standardised = || point.iter().zip(&q.mean).zip(&q.std);
+                let square = |((x, mean), std): ((&f64, &f64), &f64)| 0.5 * ((x - mean) / std).powi(2);
+                let squares: f64 = standardised().map(square).sum();
+                let logarithms: f64 = q.std.iter().map(|std| std.ln()).sum();
+                let sizes: f64 = q.std.iter().map(|std| std.ln().abs()).sum();
+                (constant - squares - logarithms, constant.abs() + squares + sizes)
             }
         }
     }

@@ -30,19 +30,19 @@ pub(crate) struct ReluNetwork {
     pub(crate) output: Vec<Vec<f64>>,
 }
 
-/// Rounding of the evaluation per unit of the magnitudes added up: some 20 operations for each of up to four layers.
-const ROUNDING: f64 = 100.0 * f64::EPSILON;
-
 /// A value and how large the numbers were that it is a sum of.
 pub(crate) struct Evaluated {
     pub(crate) value: DVector<f64>,
     magnitude: f64,
+    /// Operations on the way to an entry.
+    operations: usize,
 }
 
 impl Evaluated {
     /// A bound on the rounding of every entry of `value`.
     pub(crate) fn rounding(&self) -> f64 {
-        ROUNDING * self.magnitude
+        // Twice half a unit per operation, for the terms of second order.
+        self.operations as f64 * f64::EPSILON * self.magnitude
     }
 }
 
@@ -74,10 +74,11 @@ impl ReluNetwork {
 
     /// The output at `input`, by loops of its own.
     pub(crate) fn evaluate(&self, input: &DVector<f64>) -> Result<Evaluated, Obstacle> {
-        let (mut value, mut magnitude) = (input.clone(), input.abs());
+        let (mut value, mut magnitude, mut operations) = (input.clone(), input.abs(), 0);
         for layer in &self.hidden {
             let (weights, biases) = layer_parts(layer)?;
             check_fit(weights.ncols(), value.len())?;
+            operations += weights.ncols() + 3;
             let sums = &weights * &value + &biases;
             magnitude = weights.abs() * magnitude + biases.abs();
             value = sums.map(|a| if a > 0.0 { a } else { self.slope * a });
@@ -85,7 +86,8 @@ impl ReluNetwork {
         let output = self.output()?;
         check_fit(output.ncols(), value.len())?;
         let magnitude = (output.abs() * magnitude).amax();
-        Ok(Evaluated { value: output * value, magnitude })
+        operations += output.ncols() + 3;
+        Ok(Evaluated { value: output * value, magnitude, operations })
     }
 
     fn output(&self) -> Result<nalgebra::DMatrix<f64>, Obstacle> {
