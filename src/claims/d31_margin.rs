@@ -4,7 +4,7 @@ use nalgebra::DVector;
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::claim::{all, less, show, Experiment, Finding, Judgement, Obstacle, Trial};
+use super::claim::{all, at_most, less, show, Experiment, Finding, Judgement, Obstacle, Trial};
 use super::truth::linear_vae::{show_latents, vector, LinearVae, Sizes};
 use crate::bounds::MarginBracket;
 use crate::quantity::{Probability, Radius};
@@ -112,9 +112,8 @@ impl Experiment for Infimum {
         let harmless = instance.probability(&within, case.radius)?;
         let harmful = instance.probability(&worst, case.radius)?;
         let margin = Enclosure::between(case.margin.lower.get(), case.margin.upper.get());
-        // P falls to 1/2 at R itself, so what is just outside is told apart from 1/2 by its error at most.
-        let fails = if harmful.lower() <= 0.5 { Finding::Agrees } else { Finding::Contradicts };
-        let holds = if harmless.upper() > 0.5 { Finding::Agrees } else { Finding::Contradicts };
+        // P falls to 1/2 at R itself: equality occurs on both sides.
+        let (fails, holds) = (at_most(harmful, HALF), at_most(HALF, harmless));
         let line = format!(
             "{}, r = {}·√(Tr Σ): R = {:.4}, P = {:.6} inside along {}, P = {:.6} at R",
             show_latents(&instance.model.latents),

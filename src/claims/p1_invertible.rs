@@ -3,7 +3,6 @@
 use proptest::prelude::*;
 
 use super::claim::{Experiment, Finding, Judgement, Obstacle, Trial};
-use super::grid;
 use super::truth::linear_vae::{LinearVae, Sizes};
 use crate::linalg::EnclosedCholesky;
 use crate::stats::Enclosure;
@@ -13,8 +12,8 @@ pub(super) struct Invertible;
 
 /// Powers of 1/8 in an entry of Σ: σ², w and w.
 const DIGITS: i32 = 12;
-/// Larger integers would overflow in the elimination.
-const LARGEST_ENTRY: f64 = 1e8;
+/// Entries of W and σ up to here make sums of products exact in doubles.
+const LARGEST: f64 = 16.0;
 
 impl Experiment for Invertible {
     type Instance = LinearVae;
@@ -25,8 +24,10 @@ impl Experiment for Invertible {
 
     fn judge(&self, instance: &LinearVae, _: &Trial<'_>) -> Result<Judgement, Obstacle> {
         let (decoder, std) = (instance.decoder()?, instance.std());
-        if !std.iter().all(|std| *std > 0.0 && *std <= grid::LARGEST) {
-            return Err(Obstacle("standard deviations must be above 0".to_owned()));
+        let eighths = |value: &f64| value.abs() <= LARGEST && (8.0 * value).fract() == 0.0;
+        if !std.iter().all(|std| *std > 0.0 && eighths(std)) || !decoder.iter().all(eighths) {
+            let expected = format!("expected multiples of 1/8 up to {LARGEST} in W and σ, and σ above 0");
+            return Err(Obstacle(format!("det Σ is computed in integers: {expected}")));
         }
         // J_gᵀJ_g has an inverse, or the decoder ignores a direction of the code.
         let gram = |i: usize, j: usize| Enclosure::dot(decoder.column(i), decoder.column(j));
@@ -40,7 +41,10 @@ impl Experiment for Invertible {
         for (i, row) in entries.iter_mut().enumerate() {
             for (j, entry) in row.iter_mut().enumerate() {
                 let sum: f64 = (0..std.len()).map(|k| decoder[(i, k)] * decoder[(j, k)] * std[k] * std[k]).sum();
-                *entry = integer(sum * unit)?;
+                // An integer far below 2⁵³.
+                #[allow(clippy::cast_possible_truncation)]
+                let whole = (sum * unit) as i128;
+                *entry = whole;
             }
         }
         let determinant = determinant(entries).ok_or_else(|| Obstacle("the determinant is out of reach".to_owned()))?;
@@ -53,17 +57,6 @@ impl Experiment for Invertible {
         );
         Ok(Judgement::new(finding, line, &[]))
     }
-}
-
-/// A number that is an integer of moderate size.
-fn integer(value: f64) -> Result<i128, Obstacle> {
-    if value.fract() == 0.0 && value.abs() <= LARGEST_ENTRY {
-        #[allow(clippy::cast_possible_truncation)]
-        return Ok(value as i128);
-    }
-    Err(Obstacle(format!(
-        "det Σ is computed exactly only where W and σ are multiples of 1/8 up to 3; 2^{DIGITS} times an entry of Σ is {value}"
-    )))
 }
 
 /// The determinant of integers, exactly, by fraction-free elimination (Bareiss, 1968); none where it overflows.
@@ -100,9 +93,19 @@ mod tests {
     }
 
     #[test]
-    fn entries_that_are_no_integers_are_refused() {
-        assert_eq!(integer(-7.0), Ok(-7));
-        assert!(integer(0.5).unwrap_err().0.contains("multiples of 1/8"));
-        assert!(integer(f64::NAN).is_err() && integer(1e300).is_err());
+    fn numbers_that_integers_cannot_hold_are_refused() {
+        use crate::claims::theory::Stated;
+        use crate::claims::truth::linear_vae::Latent;
+        let judge = |std: f64, entry: f64| {
+            let latent = |decoder: &[f64]| Latent { encoder: vec![1.0], std, decoder: decoder.to_vec() };
+            let model = LinearVae { latents: vec![latent(&[1.0, 1.0]), latent(&[0.0, entry])], radius_factor: 1.0 };
+            let failure_probability = crate::quantity::Probability::HALF;
+            let trial = Trial { theory: &Stated, seed: crate::seed::Seed(0), stream: "test", failure_probability };
+            Invertible.judge(&model, &trial)
+        };
+        assert_eq!(judge(1.0, 0.125).unwrap().finding, Finding::Agrees);
+        // det Σ = 1e-18, which rounding would make 0.
+        assert!(judge(1.0, 1e-9).unwrap_err().0.contains("multiples of 1/8"));
+        assert!(judge(0.0, 1.0).is_err() && judge(1.0, 1e30).is_err());
     }
 }

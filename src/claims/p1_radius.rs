@@ -108,6 +108,9 @@ impl Experiment for Envelope {
 
     fn judge(&self, eigenvalues: &Vec<f64>, trial: &Trial<'_>) -> Result<Judgement, Obstacle> {
         vector("the eigenvalues", eigenvalues, eigenvalues.len())?;
+        if eigenvalues.iter().any(|eigenvalue| *eigenvalue <= 0.0) {
+            return Err(Obstacle("eigenvalues must be above 0".to_owned()));
+        }
         let count = eigenvalues.len() as f64;
         let trace: Enclosure = eigenvalues.iter().copied().map(Enclosure::exact).sum();
         let share = median(eigenvalues)? / trace;
@@ -191,7 +194,8 @@ fn judge_linear(model: &LinearVae, trial: &Trial<'_>) -> Result<Judgement, Obsta
     }
     let exact = median(&scaled(damage.eigenvalues(), trial))?.sqrt();
     // P(‖Δ‖ ≤ r) from W and σ by a route that shares no eigenvalue with the one above.
-    let probability = model.probability_unperturbed(Radius::new(exact.value)?)?;
+    let at = |radius: f64| model.probability_unperturbed(Radius::new(radius)?);
+    let probability = Enclosure::between(at(exact.lower())?.lower(), at(exact.upper())?.upper());
     let finding = equal(probability, HALF, Enclosure::exact(1e-9));
     let line = format!("{}: r* = {:.6}, P(‖Δ‖ ≤ r*) = {:.6}", model.show_decoder(), exact.value, probability.value);
     Ok(Judgement::new(finding, line, &[("r*", exact), ("P(‖Δ(x,0)‖ ≤ r*)", probability)]))

@@ -186,7 +186,7 @@ pub const REGISTRY: &[Claim] = &[
         assumptions: "p(x|z) > 0",
         drawn: "as for T2-posterior, β from 1/100 to 100",
         computed: "both sides, in closed form or by quadrature with an error bound",
-        refuted_by: "sides that differ by more than 1e-10 of their size (1e-6 by quadrature)",
+        refuted_by: "sides that differ by more than 1e-10 of max(|L|, 1), by quadrature 1e-6 of all terms",
     ),
     claim!("T2-variance", Printed, Refuted, OneIn(2), t2_variance::Grows,
         source: "section 5",

@@ -10,6 +10,7 @@ use super::t2_posterior::check_beta;
 use super::truth::linear_vae::{matrix, show_latents, vector, Latent};
 use super::truth::optimum::{data_variances, optimum, Direction};
 use super::truth::tempered::TAU;
+use crate::linalg::relative_rounding;
 use crate::stats::Enclosure;
 
 /// Data covariance BBᵀ, s², and two values of β.
@@ -26,11 +27,14 @@ pub(super) struct AcrossBetas {
 /// Most values per input.
 const LARGEST: usize = 4;
 
-/// BBᵀ.
-fn covariance(spread: &[Vec<f64>]) -> Result<DMatrix<f64>, Obstacle> {
+/// BBᵀ, and a bound of how far its rounding moves eigenvalues: 0 for the short numbers drawn.
+fn covariance(spread: &[Vec<f64>]) -> Result<(DMatrix<f64>, f64), Obstacle> {
     let rows: Vec<&[f64]> = spread.iter().map(Vec::as_slice).collect();
     let factor = matrix("the data's spread", &rows)?;
-    Ok(&factor * factor.transpose())
+    let short = factor.iter().all(|entry| (8.0 * entry).fract() == 0.0);
+    let rounding = if short { 0.0 } else { 1.01 * relative_rounding(factor.ncols()) * factor.norm_squared() };
+    let product = &factor * factor.transpose();
+    Ok(((&product + product.transpose()) * 0.5, rounding))
 }
 
 fn check_variance(variance: f64) -> Result<(), Obstacle> {
@@ -65,7 +69,12 @@ impl Experiment for JacobianFalls {
 
     fn judge(&self, instance: &AcrossBetas, trial: &Trial<'_>) -> Result<Judgement, Obstacle> {
         check_variance(instance.likelihood_variance)?;
-        let variances = data_variances(&covariance(&instance.spread)?)?;
+        if instance.betas.0 >= instance.betas.1 {
+            return Err(Obstacle("the first β must be the smaller".to_owned()));
+        }
+        let (covariance, rounding) = covariance(&instance.spread)?;
+        let mut variances = data_variances(&covariance)?;
+        variances.iter_mut().for_each(|variance| variance.error += rounding);
         let latents = instance.latents.min(variances.len());
         let norm = |beta: f64| -> Result<Enclosure, Obstacle> {
             check_beta(beta)?;

@@ -1,7 +1,7 @@
 //! The search for counterexamples: random instances, then proptest's shrinking to a minimal one.
 //!
-//! Every case draws from its own stream, `claims/<id>/<case>`, so verdicts depend neither on the number of threads nor
-//! on which other claims are searched. All cases are tried even after a contradiction; a number of contradictions are
+//! Every case draws from its own stream, `claims/<id>/<case>`, so instances depend neither on the number of threads nor
+//! on which other claims are searched; claims decided by draws share the failure probability of those that are. All cases are tried even after a contradiction; a number of contradictions are
 //! shrunk, each from its own start, and of the instance with the fewest and simplest numbers whatever can still be left
 //! out or made simpler is.
 

@@ -107,7 +107,7 @@ impl Experiment for SupportedLimit {
                 model.check_line()?;
                 let power = exponent.value;
                 let posterior = model.tempered(power)?;
-                let found = posterior.log_likelihood * power - posterior.log_normaliser;
+                let found = posterior.log_likelihood * exponent - posterior.log_normaliser;
                 // ln l is at most ln Σw.
                 let largest = model.modes.iter().map(|mode| Enclosure::exact(mode.weight)).sum::<Enclosure>().ln();
                 (found, largest - model.tempered(0.0)?.log_likelihood, model.show())

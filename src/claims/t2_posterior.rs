@@ -73,8 +73,19 @@ pub(super) fn check_beta(beta: f64) -> Result<(), Obstacle> {
     }
 }
 
+impl Code {
+    fn has_zero_likelihood(&self) -> bool {
+        matches!(self, Self::Discrete(model) if model.states.iter().any(|state| state.likelihood == 0.0))
+    }
+}
+
 impl Tempered {
-    fn values(&self, trial: &Trial<'_>) -> Result<Values, Obstacle> {
+    /// None where a likelihood is 0.
+    fn values(&self, trial: &Trial<'_>) -> Result<Option<Values>, Obstacle> {
+        Ok(if self.code.has_zero_likelihood() { None } else { Some(self.positive_values(trial)?) })
+    }
+
+    fn positive_values(&self, trial: &Trial<'_>) -> Result<Values, Obstacle> {
         let beta = self.beta;
         check_beta(beta)?;
         let exponent = trial.theory.likelihood_exponent(beta);
@@ -113,7 +124,7 @@ impl Tempered {
                 let posterior = likelihood.tempered(power)?;
                 let at_q = likelihood.expected_log_likelihood(q)? - q.divergence_from_prior() * beta;
                 // KL(q*‖p) = e·E log l − ln Z under q*.
-                let prior_divergence = posterior.log_likelihood * power - posterior.log_normaliser;
+                let prior_divergence = posterior.log_likelihood * exponent - posterior.log_normaliser;
                 Ok(Values {
                     at_q,
                     at_optimum: posterior.log_likelihood - prior_divergence * beta,
@@ -138,7 +149,7 @@ impl Experiment for Optimal {
     }
 
     fn judge(&self, instance: &Tempered, trial: &Trial<'_>) -> Result<Judgement, Obstacle> {
-        let values = instance.values(trial)?;
+        let Some(values) = instance.values(trial)? else { return Ok(Judgement::vacuous("a likelihood is 0")) };
         // In nats; where both are 0, as for a single state, rounding must not decide.
         let finding = at_most(values.at_q, values.at_optimum + ATTAINED_TOLERANCE);
         let line = format!(
@@ -160,7 +171,7 @@ impl Experiment for Identity {
     }
 
     fn judge(&self, instance: &Tempered, trial: &Trial<'_>) -> Result<Judgement, Obstacle> {
-        let values = instance.values(trial)?;
+        let Some(values) = instance.values(trial)? else { return Ok(Judgement::vacuous("a likelihood is 0")) };
         let right = (values.log_normaliser - values.divergence) * instance.beta;
         // Relative to L itself, and to 1 where L happens to vanish.
         let size = values.at_q.abs().max(Enclosure::exact(1.0));

@@ -21,7 +21,7 @@ const SMALLEST_EXACT_PRODUCT: f64 = 1e-270;
 /// Error of a logarithm or an exponential as a share of its size: four units in the last place.
 const FUNCTION_ERROR: f64 = 4.0 * f64::EPSILON;
 
-/// A number not below a sum or product of a few bounds that are not negative, each rounded once.
+/// A number not below a sum or product of a few bounds that are not negative, each rounded once. NaN stays NaN.
 fn up(bound: f64) -> f64 {
     if bound > 0.0 {
         (bound * (1.0 + 8.0 * f64::EPSILON)).next_up()
@@ -43,6 +43,9 @@ impl Enclosure {
     /// The smallest enclosure of everything from `lower` to `upper`.
     #[must_use]
     pub fn between(lower: f64, upper: f64) -> Self {
+        if lower.is_nan() || upper.is_nan() {
+            return Self::UNKNOWN;
+        }
         let value = 0.5 * lower + 0.5 * upper;
         Self { value, error: if lower < upper { up((upper - value).max(value - lower)) } else { 0.0 } }
     }
@@ -53,24 +56,29 @@ impl Enclosure {
         a.into_iter().zip(b).map(|(a, b)| Self::exact(*a) * *b).sum()
     }
 
-    /// A number not above the truth.
+    /// A number not above the truth; NaN where nothing is known.
     #[must_use]
     pub fn lower(&self) -> f64 {
-        if self.error > 0.0 {
-            (self.value - self.error).next_down()
-        } else {
+        if self.error == 0.0 {
             self.value
+        } else {
+            (self.value - self.error).next_down()
         }
     }
 
-    /// A number not below the truth.
+    /// A number not below the truth; NaN where nothing is known.
     #[must_use]
     pub fn upper(&self) -> f64 {
-        if self.error > 0.0 {
-            (self.value + self.error).next_up()
-        } else {
+        if self.error == 0.0 {
             self.value
+        } else {
+            (self.value + self.error).next_up()
         }
+    }
+
+    /// The largest that the truth can be in size.
+    fn size(&self) -> f64 {
+        self.value.abs() + self.error
     }
 
     /// |self|.
@@ -92,7 +100,10 @@ impl Enclosure {
             return Self::UNKNOWN;
         }
         let root = self.value.max(0.0).sqrt();
-        let residual = (-root).mul_add(root, self.value).abs();
+        let mut residual = (-root).mul_add(root, self.value).abs();
+        if self.value > 0.0 && self.value < SMALLEST_EXACT_PRODUCT {
+            residual += f64::MIN_POSITIVE;
+        }
         let error = up(residual + self.error);
         if error <= 0.0 {
             return Self::exact(root);
@@ -124,7 +135,8 @@ impl Enclosure {
     /// The larger of two.
     #[must_use]
     pub fn max(self, other: Self) -> Self {
-        Self::between(self.lower().max(other.lower()), self.upper().max(other.upper()))
+        let larger = |a: f64, b: f64| if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) };
+        Self::between(larger(self.lower(), other.lower()), larger(self.upper(), other.upper()))
     }
 }
 
@@ -165,7 +177,8 @@ impl<T: Into<Self>> Mul<T> for Enclosure {
         let other = other.into();
         let value = self.value * other.value;
         let mut rounding = self.value.mul_add(other.value, -value).abs();
-        let lost = value.abs() < SMALLEST_EXACT_PRODUCT && self.value.abs() > 0.0 && other.value.abs() > 0.0;
+        // Neither the product nor that of the errors may vanish unseen.
+        let lost = value.abs() < SMALLEST_EXACT_PRODUCT && self.size() > 0.0 && other.size() > 0.0;
         if lost {
             rounding += f64::MIN_POSITIVE;
         }
@@ -270,6 +283,22 @@ mod tests {
         ] {
             assert!(unknown.lower().is_nan() || unknown.error.is_infinite() || unknown.error.is_nan(), "{unknown:?}");
         }
+        // Nothing known stays nothing known.
+        let wide = Enclosure { value: 1.0, error: f64::INFINITY };
+        for unknown in [
+            Enclosure::exact(0.0) * wide,
+            Enclosure { value: -800.0, error: 800.0 }.exp(),
+            Enclosure::UNKNOWN.max(Enclosure::exact(1.0)),
+            Enclosure::between(f64::NAN, 1.0),
+            Enclosure { value: 1.0, error: f64::NAN },
+        ] {
+            let decided = unknown.upper() < 1e300 && unknown.lower() > -1e300;
+            assert!(!decided, "{unknown:?}");
+        }
+        // Products and roots at the end of the range are not exact.
+        let tiny = Enclosure { value: 0.0, error: 2e-308 };
+        assert!((tiny * tiny).upper() > 0.0 && (Enclosure::exact(1e-200) * 1e-200).upper() > 0.0);
+        assert!(Enclosure::exact(3e-310).sqrt().error > 0.0);
         // A root of what may be slightly negative.
         let root = Enclosure { value: 1e-20, error: 1e-18 }.sqrt();
         assert!(root.upper() >= 1.01e-18f64.sqrt() && root.error < 1e-8);

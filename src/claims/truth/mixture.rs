@@ -176,7 +176,7 @@ impl Mixture {
         let mean = integral(&|point| point[0], &|_| Majorant { constant: 1.0, square: 1.0 })?;
         let square = integral(&|point| point[0] * point[0], &|_| Majorant { constant: 0.0, square: 1.0 })?;
         Ok(Tempered {
-            log_normaliser: normaliser.ln(),
+            log_normaliser: normaliser.ln() + self.reference(&weight),
             log_likelihood: log_likelihood / normaliser,
             mean: mean / normaliser,
             square: square / normaliser,
@@ -213,7 +213,8 @@ impl Mixture {
         self.integral(&Weight::Encoder(q), &integrand, &majorant)
     }
 
-    /// ∫ weight·integrand over the plane or the line, with a bound of discretisation, truncation and rounding.
+    /// ∫ e^{−reference}·weight·integrand over the plane or the line, with a bound of discretisation, truncation and
+    /// rounding; that of 1/β in the exponent is within the rounding counted for the logarithm of the weight.
     fn integral(
         &self,
         weight: &Weight<'_>,
@@ -231,7 +232,7 @@ impl Mixture {
             };
             let height = self.strip(coordinate).min((log_accuracy / growth).sqrt());
             let grown = growth * height * height;
-            let step = std::f64::consts::TAU * height / (log_accuracy + grown);
+            let step = short(std::f64::consts::TAU * height / (log_accuracy + grown));
             steps.push(step);
             heights.push(height);
             defects.push(2.0 * grown.exp() / (std::f64::consts::TAU * height / step).exp_m1());
@@ -248,14 +249,16 @@ impl Mixture {
             Weight::Tempered(_) => (0.0, 1.0),
             Weight::Encoder(q) => (q.mean[coordinate], q.std[coordinate]),
         };
-        let needed: f64 = (0..dimensions).map(|c| 2.0 * REACH * centre(c).1 / steps[c] + 3.0).product();
+        let needed: f64 = (0..dimensions).map(|c| 2.0 * REACH * centre(c).1 / steps[c] + 4.0).product();
         if needed.is_nan() || needed > MAX_NODES {
             return Err(Obstacle(format!("the integrals need {needed:.0} nodes, more than {MAX_NODES:.0}")));
         }
         let nodes: Vec<Vec<f64>> = (0..dimensions).map(|c| grid_points(centre(c), steps[c])).collect();
+        let reference = self.reference(weight);
         let at = |point: &[f64]| {
             let (log_weight, size) = self.log_weight(weight, point);
-            let (weight, value) = (log_weight.exp(), integrand(point));
+            let size = size + reference.abs();
+            let (weight, value) = ((log_weight - reference).exp(), integrand(point));
             let bound = majorant.constant + majorant.square * point.iter().map(|x| x * x).sum::<f64>();
             let units = value.abs() * (8.0 + 8.0 * size) + 16.0 * bound;
             Sums { value: weight * value, rounding: f64::EPSILON * units * weight, majorant: weight * bound }
@@ -269,11 +272,24 @@ impl Mixture {
         let (value, mass) = (cell * sums.value, cell * sums.majorant);
         let longest = nodes.iter().map(Vec::len).max().unwrap_or(0) as f64;
         let summation = f64::EPSILON * (600.0 + longest / 64.0);
-        let tail = self.tail(weight, &steps, majorant);
+        let tail = self.tail(weight, &steps, majorant, reference);
         // ∫wG ≤ its own sum/(1 − 2·defect), the majorant being doubled at most in the strip.
         let mass = (mass + tail) / (1.0 - 2.0 * defect);
         let error = defect * mass + tail + cell * sums.rounding + summation * mass;
         Ok(Enclosure { value, error: error * (1.0 + 1e-10) })
+    }
+
+    /// About the largest logarithm of the weight: integrals are taken relative to it, so that neither they nor their
+    /// error bounds underflow. 0 for a density.
+    fn reference(&self, weight: &Weight<'_>) -> f64 {
+        let Weight::Tempered(exponent) = weight else { return 0.0 };
+        // Where a single mode would have its posterior mean.
+        let pull = exponent / (exponent + self.width * self.width);
+        let at = |mode: &Mode| {
+            let point: Vec<f64> = mode.position.iter().map(|m| m * pull).collect();
+            self.log_weight(weight, &point).0
+        };
+        self.modes.iter().map(at).fold(f64::NEG_INFINITY, f64::max)
     }
 
     /// The logarithm of the weight, and the sizes of what it is a sum of: its rounding is a few units of that.
@@ -299,7 +315,7 @@ impl Mixture {
 
     /// What lies beyond the nodes, in the integral or in the infinite sum: by the Gaussian factor and the largest value
     /// of l out there.
-    fn tail(&self, weight: &Weight<'_>, steps: &[f64], majorant: Majorant) -> f64 {
+    fn tail(&self, weight: &Weight<'_>, steps: &[f64], majorant: Majorant, reference: f64) -> f64 {
         let mut total = 0.0;
         for (coordinate, step) in steps.iter().enumerate() {
             let (mean, std, cap) = match weight {
@@ -308,11 +324,12 @@ impl Mixture {
                     let largest: f64 =
                         self.modes.iter().map(|mode| mode.weight * (-0.5 * gap(mode).powi(2)).exp()).sum();
                     // A power of something that may exceed 1 only where modes lie out there.
-                    (0.0, 1.0, largest.powf(*exponent))
+                    let power = if *exponent > 0.0 { exponent * largest.ln() } else { 0.0 };
+                    (0.0, 1.0, (power - reference).exp())
                 }
                 Weight::Encoder(q) => (q.mean[coordinate], q.std[coordinate], 1.0),
             };
-            let from = REACH - 2.0 * step / std;
+            let from = REACH - 3.0 * step / std;
             let (mass, second) = (survival(from), survival(from) + from * density(from));
             // In x = mean + std·u with x² ≤ 2mean² + 2std²u²; the other coordinate has at most this second moment.
             let other = match weight {
@@ -333,12 +350,18 @@ impl Mixture {
     }
 }
 
-/// Multiples of `step` within [`REACH`] standard deviations of the mean, shifted to it.
+/// Rounded down to 23 binary digits, so that its multiples are exact.
+fn short(step: f64) -> f64 {
+    f64::from_bits(step.to_bits() & !((1 << 30) - 1))
+}
+
+/// The multiples of a [`short`] `step` within [`REACH`] standard deviations of the mean, and one more on each side.
 fn grid_points((mean, std): (f64, f64), step: f64) -> Vec<f64> {
     // The caller has refused counts beyond MAX_NODES.
     #[allow(clippy::cast_possible_truncation)]
-    let count = (REACH * std / step).ceil() as i64;
-    (-count..=count).map(|k| k as f64).map(|k| mean + k * step).collect()
+    let [first, last] =
+        [(mean - REACH * std) / step - 1.0, (mean + REACH * std) / step + 1.0].map(|end| end.round() as i64);
+    (first..=last).map(|k| k as f64 * step).collect()
 }
 
 /// Σ over the nodes, in blocks.
@@ -428,6 +451,22 @@ mod tests {
             let log_likelihood = -0.5 * ((mean - 2.0).powi(2) + variance);
             assert!(holds(found.log_likelihood, log_likelihood, 1e-8), "{exponent}: {:?}", found.log_likelihood);
         }
+    }
+
+    #[test]
+    fn likelihoods_far_below_the_smallest_double_lose_nothing() {
+        // Weight 1e-3 to the power 107: Z = 10^−321/√108 is subnormal.
+        let model = mixture(&[(&[0.0], 1e-3)], 1.0);
+        let found = model.tempered(107.0).unwrap();
+        assert!(
+            holds(found.log_normaliser, 107.0 * 1e-3f64.ln() - 0.5 * 108f64.ln(), 1e-9),
+            "{:?}",
+            found.log_normaliser
+        );
+        assert!(holds(found.variance(), 1.0 / 108.0, 1e-9), "{:?}", found.variance());
+        // And with no power at all, the prior, though l vanishes far out.
+        let prior = mixture(&[(&[1.0], 1.0)], 0.25).tempered(0.0).unwrap();
+        assert!(holds(prior.log_normaliser, 0.0, 1e-10) && holds(prior.variance(), 1.0, 1e-10));
     }
 
     #[test]

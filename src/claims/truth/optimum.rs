@@ -34,16 +34,19 @@ pub(crate) fn optimum(
 ) -> Vec<Direction> {
     let noise = trial.theory.equivalent_noise(beta, likelihood_variance);
     let zero = Enclosure::exact(0.0);
+    let clipped = |ratio: Enclosure| match (ratio.lower(), ratio.upper()) {
+        (lower, upper) if lower.is_nan() || upper.is_nan() => Enclosure::UNKNOWN,
+        (lower, upper) => Enclosure::between(lower.min(1.0), upper.min(1.0)),
+    };
     let direction = |i: usize| match data_variances.get(i) {
+        Some(variance) if variance.upper().is_nan() || noise.lower().is_nan() => {
+            Direction { decoder: Enclosure::UNKNOWN, encoder: Enclosure::UNKNOWN, variance: Enclosure::UNKNOWN }
+        }
         Some(&variance) if variance.upper() > noise.lower() => {
             // Where rounding hides whether it collapses, both are enclosed: the root goes to 0 there.
             let excess = (variance - noise).max(zero).sqrt();
             let ratio = noise / variance;
-            Direction {
-                decoder: excess,
-                encoder: excess / variance,
-                variance: Enclosure::between(ratio.lower().min(1.0), ratio.upper().min(1.0)),
-            }
+            Direction { decoder: excess, encoder: excess / variance, variance: clipped(ratio) }
         }
         _ => Direction { decoder: zero, encoder: zero, variance: Enclosure::exact(1.0) },
     };
