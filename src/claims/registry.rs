@@ -240,7 +240,7 @@ pub const REGISTRY: &[Claim] = &[
         source: "section 5",
         statement: "no linear VAE has a larger mean L_β than W = √(γ − βs²), gain √(γ − βs²)/γ, variance min(1, βs²/γ)",
         assumptions: "Gaussian likelihood of variance s², diagonal constant σ",
-        drawn: "data variances, β, s² and a rival VAE",
+        drawn: "data variances, β, s² and a rival VAE, all or part of the way from the closed form",
         computed: "the mean objective of both",
         refuted_by: "a rival with a larger one",
     ),

@@ -44,10 +44,10 @@ impl Experiment for Trained {
     type Instance = Training;
 
     fn instances(&self) -> BoxedStrategy<Training> {
-        // With β = 8 the noise βs² = 2 lies between the variances: one direction collapses.
-        let variances = (grid::one_of(&[4.0, 6.0, 9.0]), grid::one_of(&[1.0, 1.25]));
-        (variances, grid::one_of(&[1.0, 8.0, 2.0]))
-            .prop_map(|((first, second), beta)| Training { data_variances: vec![first, second], beta })
+        // With β = 8 the noise βs² = 2 lies between the variances: one direction collapses. Closer to the noise it would
+        // collapse too slowly for the number of steps.
+        (grid::one_of(&[4.0, 6.0, 9.0]), grid::one_of(&[1.0, 8.0, 2.0]))
+            .prop_map(|(first, beta)| Training { data_variances: vec![first, 1.0], beta })
             .boxed()
     }
 
