@@ -54,7 +54,7 @@ fn seed_by_hand() -> Seed {
     Seed(0)
 }
 
-/// One half would decide too easily, and nothing else is as round.
+/// 0.001, as in a search.
 fn failure_probability_by_hand() -> Probability {
     Probability::HALF.split(500)
 }

@@ -42,7 +42,7 @@ fn instances() -> BoxedStrategy<Perturbed> {
 impl Perturbed {
     /// None where P(0) is not above the level or nothing ever fails.
     fn case(&self) -> Result<Option<Case>, Obstacle> {
-        let Some((radius, _)) = self.model.radius() else { return Ok(None) };
+        let Some(radius) = self.model.radius() else { return Ok(None) };
         let inputs = self.model.encoder()?.ncols();
         let perturbation = vector("the perturbation", &self.perturbation, inputs)?;
         let margin = self.model.with(|model| Ok(model.margin(radius, Probability::HALF, TOLERANCE, BUDGET)?))?;

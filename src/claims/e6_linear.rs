@@ -41,8 +41,8 @@ impl Experiment for Equation6 {
         if (model.likelihood_std - 1.0).abs() > 0.0 {
             return Err(Obstacle("equation (6) has a likelihood of unit variance".to_owned()));
         }
-        let singular = || Obstacle("a matrix is not certainly positive definite".to_owned());
-        let posterior = model.posterior(trial.theory.likelihood_exponent(*beta)).ok_or_else(singular)?;
+        let singular = || Obstacle("WWᵀ + βI is not certainly positive definite".to_owned());
+        let posterior = model.posterior(trial.theory.likelihood_exponent(*beta))?;
         let outputs = model.input.len();
         let decoder = DMatrix::from_fn(outputs, model.latents.len(), |i, j| model.latents[j].decoder[i]);
         let mean = posterior.mean();

@@ -27,7 +27,7 @@ struct Unperturbed {
 
 impl Unperturbed {
     fn of(instance: &LinearVae) -> Result<Option<Self>, Obstacle> {
-        let Some((radius, _)) = instance.radius() else { return Ok(None) };
+        let Some(radius) = instance.radius() else { return Ok(None) };
         let probability = instance.probability_unperturbed(radius)?;
         Ok(Some(Self { radius, probability, trace: instance.trace() }))
     }

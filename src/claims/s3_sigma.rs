@@ -32,7 +32,7 @@ impl Experiment for SigmaLimit {
         if !(instance.factor > 1.0 && instance.factor <= grid::LARGEST) {
             return Err(Obstacle(format!("the factor of σ is {}, expected a number above 1", instance.factor)));
         }
-        let Some((radius, _)) = instance.model.radius() else { return Ok(Judgement::vacuous("W = 0")) };
+        let Some(radius) = instance.model.radius() else { return Ok(Judgement::vacuous("W = 0")) };
         let with_std_times = |factor: f64| {
             let mut model = instance.model.clone();
             model.latents.iter_mut().for_each(|latent| latent.std *= factor);

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::claim::{at_most, show, Experiment, Judgement, Obstacle, Trial};
 use super::grid;
-use super::t2_posterior::check_beta;
+use super::t2_posterior::{check_beta, check_betas};
 use super::truth::linear_vae::{matrix, show_latents, vector, Latent};
 use super::truth::optimum::{data_variances, optimum, Direction};
 use super::truth::tempered::TAU;
@@ -69,19 +69,16 @@ impl Experiment for JacobianFalls {
 
     fn judge(&self, instance: &AcrossBetas, trial: &Trial<'_>) -> Result<Judgement, Obstacle> {
         check_variance(instance.likelihood_variance)?;
-        if instance.betas.0 >= instance.betas.1 {
-            return Err(Obstacle("the first β must be the smaller".to_owned()));
-        }
+        check_betas(instance.betas)?;
         let (covariance, rounding) = covariance(&instance.spread)?;
         let mut variances = data_variances(&covariance)?;
         variances.iter_mut().for_each(|variance| variance.error += rounding);
         let latents = instance.latents.min(variances.len());
-        let norm = |beta: f64| -> Result<Enclosure, Obstacle> {
-            check_beta(beta)?;
+        let norm = |beta: f64| -> Enclosure {
             let directions = optimum(&variances, latents, beta, instance.likelihood_variance, trial);
-            Ok(directions.iter().map(|direction| direction.encoder.squared()).sum::<Enclosure>().sqrt())
+            directions.iter().map(|direction| direction.encoder.squared()).sum::<Enclosure>().sqrt()
         };
-        let (first, second) = (norm(instance.betas.0)?, norm(instance.betas.1)?);
+        let (first, second) = (norm(instance.betas.0), norm(instance.betas.1));
         let line = format!(
             "rows of B = {}, {latents} latents, s² = {}: ‖J‖_F = {:.4} at β = {}, {:.4} at β = {}",
             instance.spread.iter().map(|row| show(row)).collect::<Vec<_>>().join("; "),

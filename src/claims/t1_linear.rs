@@ -38,7 +38,7 @@ impl Experiment for Ladder {
 
     fn judge(&self, instance: &AtLevel, trial: &Trial<'_>) -> Result<Judgement, Obstacle> {
         let AtLevel { model, level } = instance;
-        let Some((radius, _)) = model.radius() else { return Ok(Judgement::vacuous("W = 0")) };
+        let Some(radius) = model.radius() else { return Ok(Judgement::vacuous("W = 0")) };
         let level = Probability::new(*level)?;
         let probability = model.probability_unperturbed(radius)?;
         let lower = LowerBound::new(probability.lower().clamp(0.0, 1.0))?;

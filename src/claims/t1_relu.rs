@@ -1,11 +1,13 @@
 //! T1-relu-local and T1-relu-global: the term that Theorem 1 drops, for encoders that are affine in pieces.
 
+use std::cmp::Ordering;
+
 use candle_core::{Device, Tensor};
 use nalgebra::{DMatrix, DVector};
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::claim::{show, Experiment, Finding, Judgement, Obstacle, Trial};
+use super::claim::{less, show, Experiment, Finding, Judgement, Obstacle, Trial};
 use super::grid;
 use super::truth::linear_vae::{vector, LinearVae, Sizes};
 use super::truth::relu::{ReluNetwork, Unit};
@@ -67,14 +69,19 @@ impl Experiment for Local {
             let linear = &jacobian * &perturbation;
             let rounding = 2.0 * (here.rounding() + there.rounding());
             let excess = (there.value - &here.value - linear).amax() - rounding;
-            if worst.as_ref().is_none_or(|(largest, _, _)| excess > *largest) {
+            // In this order NaN comes last: it is the worst.
+            if worst.as_ref().is_none_or(|(largest, _, _)| excess.total_cmp(largest).is_gt()) {
                 worst = Some((excess, rounding, perturbation));
             }
         }
         let Some((excess, rounding, perturbation)) = worst else {
             return Ok(Judgement::vacuous("every direction is 0, or the linear region is too small"));
         };
-        let finding = if excess > 0.0 { Finding::Contradicts } else { Finding::Agrees };
+        let finding = match excess.partial_cmp(&0.0) {
+            Some(Ordering::Greater) => Finding::Contradicts,
+            Some(_) => Finding::Agrees,
+            None => Finding::TooClose,
+        };
         let line = format!(
             "{} at x = {}: linear region {region:.4}, ‖δ‖ = {longest:.4}, δ = {}: off by {:.2e}",
             instance.network.show(),
@@ -150,7 +157,7 @@ impl Experiment for Global {
         if units.iter().any(|unit| unit.bias == 0.0) {
             return Ok(Judgement::vacuous("x lies on a kink"));
         }
-        let Some((radius, _)) = head.radius() else { return Ok(Judgement::vacuous("W = 0")) };
+        let Some(radius) = head.radius() else { return Ok(Judgement::vacuous("W = 0")) };
         let probability = head.probability_unperturbed(radius)?;
         let tensor = Tensor::from_slice(&vec![0.0; inputs], (1, inputs), &Device::Cpu)?;
         let jacobian = network_jacobian(&encoder.network()?, &tensor)?;
@@ -164,7 +171,8 @@ impl Experiment for Global {
             return Ok(Judgement::vacuous("J = 0"));
         }
         let here = encoder.evaluate(&DVector::zeros(inputs))?;
-        let (identity, std, decoder) = (DMatrix::identity(std_len(head), std_len(head)), head.std(), head.decoder()?);
+        let latents = head.latents.len();
+        let (identity, std, decoder) = (DMatrix::identity(latents, latents), head.std(), head.decoder()?);
         let model = LinearGaussian::new(&identity, &std, &decoder)?;
         let mut directions = vec![top_right_singular_vector(&jacobian)?];
         for unit in units {
@@ -183,7 +191,7 @@ impl Experiment for Global {
                 let there = encoder.evaluate(&perturbation)?;
                 let rounding = DENSITY_AT_ZERO * 2.0 * (here.rounding() + there.rounding()) / std.min();
                 let mut inside = model.probability(&(there.value - &here.value), radius)?;
-                inside.error += rounding * (std_len(head) as f64).sqrt();
+                inside.error += rounding * (latents as f64).sqrt();
                 if worst.as_ref().is_none_or(|(smallest, _)| inside.value < smallest.value) {
                     worst = Some((inside, perturbation));
                 }
@@ -196,13 +204,7 @@ impl Experiment for Global {
         let Some((inside, perturbation)) = worst else {
             return Ok(Judgement::vacuous("theorem1 is too small to be tried"));
         };
-        let finding = if inside.upper() <= 0.5 {
-            Finding::Contradicts
-        } else if inside.lower() > 0.5 {
-            Finding::Agrees
-        } else {
-            Finding::TooClose
-        };
+        let finding = less(Enclosure::exact(0.5), inside);
         let line = format!(
             "{}, x = 0; {}, r = {}·√(Tr Σ): theorem1 {theorem1:.4}, δ = {}, P(‖Δ(x,δ)‖ ≤ r) = {:.4}",
             encoder.show(),
@@ -219,8 +221,4 @@ impl Experiment for Global {
         ];
         Ok(Judgement::new(finding, line, &numbers))
     }
-}
-
-fn std_len(head: &LinearVae) -> usize {
-    head.latents.len()
 }

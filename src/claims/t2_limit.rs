@@ -98,9 +98,7 @@ impl Experiment for SupportedLimit {
             }
             Code::Gaussian(model) => {
                 model.check()?;
-                let posterior = model
-                    .posterior(exponent)
-                    .ok_or_else(|| Obstacle("q*'s precision is not certainly positive definite".to_owned()))?;
+                let posterior = model.posterior(exponent)?;
                 (model.divergence_from_prior(&posterior), model.log_likelihood_drop(), model.show())
             }
             Code::Mixture(model) => {

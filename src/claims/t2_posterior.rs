@@ -73,6 +73,17 @@ pub(super) fn check_beta(beta: f64) -> Result<(), Obstacle> {
     }
 }
 
+/// Two values of β, the first the smaller.
+pub(super) fn check_betas((first, second): (f64, f64)) -> Result<(), Obstacle> {
+    check_beta(first)?;
+    check_beta(second)?;
+    if first < second {
+        Ok(())
+    } else {
+        Err(Obstacle(format!("the first β must be the smaller, found {first} and {second}")))
+    }
+}
+
 impl Code {
     fn has_zero_likelihood(&self) -> bool {
         matches!(self, Self::Discrete(model) if model.states.iter().any(|state| state.likelihood == 0.0))
@@ -105,9 +116,7 @@ impl Tempered {
             }
             Code::Gaussian(model) => {
                 model.check()?;
-                let posterior = model
-                    .posterior(exponent)
-                    .ok_or_else(|| Obstacle("q*'s precision is not certainly positive definite".to_owned()))?;
+                let posterior = model.posterior(exponent)?;
                 Ok(Values {
                     at_q: model.objective(beta),
                     at_optimum: model.objective_at(&posterior, beta),

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::claim::{all, at_most, show, Experiment, Judgement, Obstacle, Trial};
 use super::grid;
-use super::t2_posterior::check_beta;
+use super::t2_posterior::check_betas;
 use super::truth::mixture::Mixture;
 use super::truth::tempered::{GaussianModel, BETAS};
 
@@ -21,18 +21,6 @@ fn betas() -> impl Strategy<Value = (f64, f64)> {
     (grid::one_of(&BETAS), grid::one_of(&[2.0, 4.0, 10.0, 100.0])).prop_map(|(beta, factor)| (beta, beta * factor))
 }
 
-impl<L> BetweenBetas<L> {
-    fn check(&self) -> Result<(), Obstacle> {
-        check_beta(self.betas.0)?;
-        check_beta(self.betas.1)?;
-        if self.betas.0 < self.betas.1 {
-            Ok(())
-        } else {
-            Err(Obstacle("the first β must be the smaller".to_owned()))
-        }
-    }
-}
-
 /// The variance of q*_β grows with β, whatever the likelihood.
 pub(super) struct Grows;
 
@@ -46,7 +34,7 @@ impl Experiment for Grows {
     }
 
     fn judge(&self, instance: &Self::Instance, trial: &Trial<'_>) -> Result<Judgement, Obstacle> {
-        instance.check()?;
+        check_betas(instance.betas)?;
         instance.likelihood.check_line()?;
         let variance = |beta: f64| -> Result<_, Obstacle> {
             let exponent = trial.theory.likelihood_exponent(beta).value;
@@ -90,14 +78,11 @@ impl Experiment for LinearGrows {
     }
 
     fn judge(&self, instance: &Self::Instance, trial: &Trial<'_>) -> Result<Judgement, Obstacle> {
-        instance.check()?;
+        check_betas(instance.betas)?;
         let WithDirection { model, direction } = &instance.likelihood;
         model.check()?;
         super::truth::linear_vae::vector("the direction", direction, model.latents.len())?;
-        let posterior = |beta: f64| {
-            let posterior = model.posterior(trial.theory.likelihood_exponent(beta));
-            posterior.ok_or_else(|| Obstacle("q*'s precision is not certainly positive definite".to_owned()))
-        };
+        let posterior = |beta: f64| model.posterior(trial.theory.likelihood_exponent(beta));
         let (first, second) = (posterior(instance.betas.0)?, posterior(instance.betas.1)?);
         let along = (first.variance_along(direction), second.variance_along(direction));
         let mut parts = vec![at_most(along.0, along.1)];

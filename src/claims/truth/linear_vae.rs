@@ -95,10 +95,9 @@ impl LinearVae {
         self.latents.iter().map(|latent| squares(latent) * Enclosure::exact(latent.std).squared()).sum()
     }
 
-    /// r as a double, and how it lies to the exact `radius_factor`·√(Tr Σ); none where W = 0.
-    pub(crate) fn radius(&self) -> Option<(Radius, Enclosure)> {
-        let exact = self.trace().sqrt() * self.radius_factor;
-        Some((Radius::new(exact.value).ok()?, exact))
+    /// r, `radius_factor`·√(Tr Σ) rounded to a double; none where W = 0.
+    pub(crate) fn radius(&self) -> Option<Radius> {
+        Radius::new((self.trace().sqrt() * self.radius_factor).value).ok()
     }
 
     /// The model with W, A and σ as they are, for `read` to use.
@@ -197,7 +196,7 @@ mod tests {
     fn a_model_found_by_hand() {
         // Tr Σ = ¼·25, so r = 2·2.5 = 5 = 2σ‖w‖ and P = P(|N| ≤ 2).
         let model = one(&[1.0, 0.0], 0.5, &[3.0, 4.0]);
-        let (radius, exact) = model.radius().unwrap();
+        let (radius, exact) = (model.radius().unwrap(), model.trace().sqrt() * model.radius_factor);
         assert_eq!((radius.get(), exact), (5.0, Enclosure::exact(5.0)));
         let inside = model.probability_unperturbed(radius).unwrap();
         assert!((inside.value - 0.954_499_736_103_641_6).abs() <= inside.error && inside.error < 1e-12, "{inside:?}");

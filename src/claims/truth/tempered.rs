@@ -277,20 +277,21 @@ impl GaussianModel {
         self.expected_log_likelihood(&mean, spread) - divergence * beta
     }
 
-    /// q* for an exponent of the likelihood; none where rounding hides that Λ is positive definite.
-    pub(crate) fn posterior(&self, exponent: Enclosure) -> Option<GaussianPosterior> {
+    /// q* for an exponent of the likelihood; an obstacle where rounding hides that Λ is positive definite.
+    pub(crate) fn posterior(&self, exponent: Enclosure) -> Result<GaussianPosterior, Obstacle> {
         let (size, power) = (self.latents.len(), exponent / self.variance());
         let columns: Vec<Vec<Enclosure>> = self.latents.iter().map(|latent| exact(&latent.decoder)).collect();
         let entry = |i: usize, j: usize| dot(&columns[i], &columns[j]) * power + if i == j { 1.0 } else { 0.0 };
         let precision: Vec<Vec<Enclosure>> = (0..size).map(|i| (0..size).map(|j| entry(i, j)).collect()).collect();
-        let factor = EnclosedCholesky::new(size, |i, j| precision[i][j])?;
+        let factor = EnclosedCholesky::new(size, |i, j| precision[i][j])
+            .ok_or_else(|| Obstacle("q*'s precision is not certainly positive definite".to_owned()))?;
         let input = exact(&self.input);
         let pull: Vec<Enclosure> = columns.iter().map(|column| dot(column, &input) * power).collect();
         let constant = (TAU * self.variance()).ln() * (0.5 * self.input.len() as f64);
         let pulled = square(&factor.forward(&pull));
         let log_normaliser =
             -(constant * exponent) - square(&input) * power * 0.5 + (pulled - factor.log_determinant()) * 0.5;
-        Some(GaussianPosterior { mean: factor.solve(&pull), pull, pulled, precision, factor, log_normaliser })
+        Ok(GaussianPosterior { mean: factor.solve(&pull), pull, pulled, precision, factor, log_normaliser })
     }
 
     /// KL(q‖q*).
