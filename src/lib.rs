@@ -61,6 +61,7 @@
 pub mod attack;
 pub mod audit;
 pub mod bounds;
+pub mod certificate;
 pub mod claims;
 pub mod cli;
 pub mod data;

@@ -1,10 +1,12 @@
-//! Numbers that say what they are: a radius, a probability, a lower bound, an upper bound, an estimate.
+//! Numbers that say what they are: a radius, a probability, a lower bound, an upper bound, an estimate; and the terms of
+//! every claim, threat and rule of the radius.
 //!
 //! [`LowerBound`], [`UpperBound`] and [`Estimate`] never convert into each other. Their `Display` rounds
 //! towards safety: a lower bound downwards, an upper bound upwards, an estimate to nearest, so that a printed
 //! figure never claims more than was computed.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -119,6 +121,46 @@ impl fmt::Display for Probability {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_padded(f, &decimal(self.0, f.precision(), Rounding::Nearest))
     }
+}
+
+/// Which part of the code an attacker reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Threat {
+    /// Only the mean sees the perturbation: Δ = g(μ(x+δ) + σ(x)∘η) − g(μ(x)). The one Theorem 1 is about.
+    Mean,
+    /// Mean and standard deviation see it: Δ = g(μ(x+δ) + σ(x+δ)∘η) − g(μ(x)). What a real attacker gets.
+    Joint,
+}
+
+impl fmt::Display for Threat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Mean => "mean",
+            Self::Joint => "joint",
+        })
+    }
+}
+
+impl FromStr for Threat {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "mean" => Ok(Self::Mean),
+            "joint" => Ok(Self::Joint),
+            _ => Err(format!("unknown threat model {text:?}; expected mean or joint")),
+        }
+    }
+}
+
+/// Where r comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RadiusRule {
+    /// The same r for every input.
+    Absolute(Radius),
+    /// Per input the quantile of this order of ‖Δ(x, 0)‖, from draws that serve no other purpose.
+    Quantile(Probability),
 }
 
 /// Fills up to the width asked for. (`Formatter::pad` would cut the text at the precision.)

@@ -26,11 +26,12 @@ pub(crate) use perturbation::scaled;
 pub use perturbation::{AttackedInput, Constraint, PixelBox};
 pub use random::RandomDirections;
 pub use starts::structured_directions;
-pub use victim::{Threat, Victim};
+pub use victim::Victim;
 
 use random::uniform_directions;
 
 use crate::quantity::Radius;
+pub use crate::quantity::Threat;
 use crate::seed::Stream;
 
 /// What every attack is told about its task.

@@ -1,48 +1,15 @@
 //! One input under attack: how far its reconstruction moves, and the gradient of that.
 
-use std::fmt;
-use std::str::FromStr;
-
 use candle_core::{DType, Result, Tensor, WithDType};
-use serde::{Deserialize, Serialize};
 
 use crate::model::kernel;
 use crate::model::vae::Code;
 use crate::model::Vae;
+use crate::quantity::Threat;
 
 /// Decoder rows computed at once: enough for fast products, few enough to stay in cache. Part of what a run's bytes
 /// depend on.
 const DECODER_ROWS: usize = 256;
-
-/// Which part of the code an attacker reaches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Threat {
-    /// Only the mean sees the perturbation: Δ = g(μ(x+δ) + σ(x)∘η) − g(μ(x)). The one Theorem 1 is about.
-    Mean,
-    /// Mean and standard deviation see it: Δ = g(μ(x+δ) + σ(x+δ)∘η) − g(μ(x)). What a real attacker gets.
-    Joint,
-}
-
-impl fmt::Display for Threat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Mean => "mean",
-            Self::Joint => "joint",
-        })
-    }
-}
-
-impl FromStr for Threat {
-    type Err = String;
-    fn from_str(text: &str) -> std::result::Result<Self, String> {
-        match text {
-            "mean" => Ok(Self::Mean),
-            "joint" => Ok(Self::Joint),
-            _ => Err(format!("unknown threat model {text:?}; expected mean or joint")),
-        }
-    }
-}
 
 /// An input with its code and its undisturbed reconstruction.
 #[derive(Debug)]

@@ -2,18 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::quantity::RadiusRule;
 use crate::quantity::{Estimate, LowerBound, Probability, QuantityError, Radius, UpperBound};
 use crate::stats::{order_statistic_interval, quantile_rank};
-
-/// Where r comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RadiusRule {
-    /// The same r for every input.
-    Absolute(Radius),
-    /// Per input the quantile of this order of ‖Δ(x, 0)‖, from draws that serve no other purpose.
-    Quantile(Probability),
-}
 
 impl RadiusRule {
     /// r for an input. `distances` are draws of ‖Δ(x, 0)‖; an absolute radius needs none.
