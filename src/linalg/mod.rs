@@ -2,10 +2,13 @@
 //!
 //! Norms and what [`spectral`] gives are estimates: accurate, but without a proved side. [`verified`] encloses.
 
+mod enclosed;
 mod norms;
 pub mod spectral;
 pub mod verified;
 
+pub(crate) use enclosed::{frobenius_upper, rounded_up, CertifiedInverse};
+pub use enclosed::{largest_eigenvalue_upper, spectral_norm_upper, EnclosedMatrix};
 pub use norms::{euclidean_norm, frobenius_norm};
 pub(crate) use spectral::eigendecomposition;
 pub use spectral::{positive_eigenvalues, spectral_norm, symmetric_square_root, top_right_singular_vector};

@@ -1,0 +1,194 @@
+//! A network in double precision with the norms that bound its rounding errors and its Lipschitz constant.
+//!
+//! What is bounded is the distance to the network over the real numbers with the same weights.
+
+use std::sync::Arc;
+
+use candle_core::Result;
+use nalgebra::{DMatrix, DVector};
+
+use super::jacobian::to_matrix;
+use crate::linalg::{frobenius_upper, relative_rounding, rounded_up, spectral_norm_upper, EnclosedMatrix};
+use crate::model::{Activation, Network, Vae};
+
+/// One layer: h = φ(W h + b).
+#[derive(Debug)]
+pub struct RoundedLayer {
+    /// W, `[out, in]`; exact.
+    pub weight: DMatrix<f64>,
+    /// b, `[out]`; exact.
+    pub bias: DVector<f64>,
+    /// φ.
+    pub activation: Activation,
+    /// A number not below ‖W‖₂.
+    pub spectral: f64,
+    /// A number not below ‖W‖_F.
+    pub frobenius: f64,
+    /// A number not below ‖b‖₂.
+    pub bias_norm: f64,
+}
+
+/// Layers applied one after the other, and W₀W₀ᵀ of the first.
+#[derive(Debug, Clone)]
+pub struct RoundedNetwork {
+    layers: Vec<Arc<RoundedLayer>>,
+    /// W₀W₀ᵀ of the first layer, made where a bound needs it.
+    first_gram: Arc<EnclosedMatrix>,
+}
+
+/// A vector known up to `error` in the 2-norm, which also bounds the error of each of its entries.
+#[derive(Debug, Clone)]
+pub struct RoundedVector {
+    /// As computed.
+    pub values: DVector<f64>,
+    /// ‖truth − values‖₂ is at most this.
+    pub error: f64,
+}
+
+/// The networks of a VAE. The trunk is shared.
+#[derive(Debug, Clone)]
+pub struct RoundedVae {
+    /// x ↦ μ(x).
+    pub mean: RoundedNetwork,
+    /// x ↦ the standard-deviation head's output.
+    pub std: RoundedNetwork,
+    /// z ↦ g(z).
+    pub decoder: RoundedNetwork,
+}
+
+/// Error of an activation as a share of its value: eight units in the last place, four for each function of the system.
+const ACTIVATION_ERROR: f64 = 8.0 * f64::EPSILON;
+
+impl RoundedLayer {
+    fn new(weight: DMatrix<f64>, bias: DVector<f64>, activation: Activation) -> Self {
+        let spectral = spectral_norm_upper(&weight);
+        let frobenius = frobenius_upper(&weight);
+        let bias_norm = frobenius_upper(&DMatrix::from_column_slice(bias.len(), 1, bias.as_slice()));
+        Self { weight, bias, activation, spectral, frobenius, bias_norm }
+    }
+
+    /// A bound of the error of W h + b, for an h of at most this norm with at most this error.
+    fn affine_error(&self, norm: f64, error: f64) -> f64 {
+        let rounding = relative_rounding(self.weight.ncols() + 1) * (self.frobenius * norm + self.bias_norm);
+        rounded_up(self.spectral * error + rounding + self.weight.len() as f64 * f64::MIN_POSITIVE)
+    }
+
+    /// A bound of the error of φ(a) for activations of at most this norm, a having at most this error.
+    fn activation_error(&self, norm: f64, error: f64) -> f64 {
+        if self.activation == Activation::Identity {
+            return error;
+        }
+        rounded_up(error + ACTIVATION_ERROR * norm + self.weight.nrows() as f64 * f64::MIN_POSITIVE)
+    }
+
+    /// A number not below φ's Lipschitz constant times ‖W‖₂.
+    fn lipschitz(&self) -> f64 {
+        let steepest = if self.activation == Activation::Sigmoid { 0.25 } else { 1.0 };
+        rounded_up(steepest * self.spectral)
+    }
+}
+
+impl RoundedNetwork {
+    fn new(layers: Vec<Arc<RoundedLayer>>) -> Self {
+        let first_gram = layers.first().map_or_else(
+            || EnclosedMatrix::exact(DMatrix::zeros(0, 0)),
+            |layer| {
+                let weight = EnclosedMatrix::exact(layer.weight.clone());
+                weight.times_transposed(&weight)
+            },
+        );
+        Self { layers, first_gram: Arc::new(first_gram) }
+    }
+
+    /// Converts a network, whose weights must be representable in double precision.
+    ///
+    /// # Errors
+    /// If a tensor cannot be read.
+    pub fn of(network: &Network) -> Result<Self> {
+        Ok(Self::new(rounded_layers(network)?))
+    }
+
+    /// The layers, in order.
+    #[must_use]
+    pub fn layers(&self) -> &[Arc<RoundedLayer>] {
+        &self.layers
+    }
+
+    /// W₀W₀ᵀ of the first layer.
+    #[must_use]
+    pub fn first_gram(&self) -> &EnclosedMatrix {
+        &self.first_gram
+    }
+
+    /// A number not below the Lipschitz constant of the network, from the norms of its layers alone.
+    #[must_use]
+    pub fn lipschitz(&self) -> f64 {
+        self.layers.iter().fold(1.0, |product, layer| rounded_up(product * layer.lipschitz()))
+    }
+
+    /// The pre-activations of every layer at `input`, `[in]`, which is exact. The heads' last layers have no activation,
+    /// so that the last one is the output.
+    #[must_use]
+    pub fn pre_activations(&self, input: &[f32]) -> Vec<RoundedVector> {
+        let mut hidden = DVector::from_iterator(input.len(), input.iter().map(|&value| f64::from(value)));
+        let mut error = 0.0;
+        let mut found = Vec::with_capacity(self.layers.len());
+        for layer in &self.layers {
+            error = layer.affine_error(norm_upper(&hidden), error);
+            let values = &layer.weight * &hidden + &layer.bias;
+            found.push(RoundedVector { values: values.clone(), error });
+            hidden = values.map(|value| layer.activation.value(value));
+            error = layer.activation_error(norm_upper(&hidden), error);
+        }
+        found
+    }
+
+    /// A bound of the error ‖g̃(z) − g(z)‖₂ of a forward pass in double precision, in whatever order products are
+    /// summed, for every computed z with ‖z‖₂ ≤ `norm` whose own error is at most `error`.
+    #[must_use]
+    pub fn forward_error(&self, norm: f64, error: f64) -> f64 {
+        let (mut norm, mut error) = (norm, error);
+        for layer in &self.layers {
+            let affine = rounded_up(layer.spectral * norm + layer.bias_norm);
+            error = layer.affine_error(norm, error);
+            // |φ(a)| ≤ |a| + |φ(0)|, and |φ(0)| < 0.7; what was computed may be larger by its error.
+            let at_zero = 0.7 * (layer.bias.len() as f64).sqrt();
+            norm = rounded_up(affine + error + if layer.activation == Activation::Identity { 0.0 } else { at_zero });
+            error = layer.activation_error(norm, error);
+        }
+        error
+    }
+}
+
+impl RoundedVae {
+    /// Converts the networks of `vae`.
+    ///
+    /// # Errors
+    /// If a tensor cannot be read.
+    pub fn of(vae: &Vae) -> Result<Self> {
+        let encoder = vae.encoder();
+        let trunk = rounded_layers(&encoder.trunk)?;
+        let with_head =
+            |head: &Network| -> Result<Vec<Arc<RoundedLayer>>> { Ok([trunk.clone(), rounded_layers(head)?].concat()) };
+        let mean = RoundedNetwork::new(with_head(&encoder.mean_head)?);
+        let mut std =
+            RoundedNetwork { layers: with_head(&encoder.std_head)?, first_gram: Arc::clone(&mean.first_gram) };
+        if trunk.is_empty() {
+            std = RoundedNetwork::new(std.layers);
+        }
+        Ok(Self { mean, std, decoder: RoundedNetwork::of(vae.decoder_mean())? })
+    }
+}
+
+fn rounded_layers(network: &Network) -> Result<Vec<Arc<RoundedLayer>>> {
+    let layer = |dense: &crate::model::network::Dense| {
+        let bias = to_matrix(&dense.bias.unsqueeze(0)?)?.transpose().column(0).into_owned();
+        Ok(Arc::new(RoundedLayer::new(to_matrix(&dense.weight)?, bias, dense.activation)))
+    };
+    network.layers().iter().map(layer).collect()
+}
+
+/// A number not below ‖v‖₂.
+pub(crate) fn norm_upper(vector: &DVector<f64>) -> f64 {
+    rounded_up(vector.norm() * (1.0 + relative_rounding(vector.len())) + vector.len() as f64 * f64::MIN_POSITIVE)
+}

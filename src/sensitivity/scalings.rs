@@ -1,0 +1,224 @@
+//! The search for good scalings λ of the slope-interval bound.
+//!
+//! Given a linear functional of the bound, tr(FQ_{l+1}Fᵀ), its derivative with respect to λ_j vanishes where
+//! ‖X_j‖ = w_j‖(FW)_j‖ with X = F N K⁻¹: the worst change of unit j then just uses up its range. The bound is convex in λ,
+//! and multiplying λ_j by a power of the ratio of the two sides finds its minimum in a few rounds. F is carried back
+//! from layer to layer with the derivative of the lemma. Nothing here is trusted: any positive λ give a true bound.
+
+use nalgebra::{DMatrix, DVector};
+
+use super::slope_interval::{ReachError, SlopeInterval, Slopes, Step};
+use crate::certificate::{LayerScalings, NetworkEvidence};
+use crate::linalg::eigendecomposition;
+
+/// Rounds of improvement for the output and for the units of a hidden layer.
+#[derive(Debug, Clone, Copy)]
+pub struct Rounds {
+    /// For the output.
+    pub output: usize,
+    /// For each hidden layer after the first.
+    pub hidden: usize,
+}
+
+/// Power of the ratio with which a scaling is corrected.
+const STEP_EXPONENT: f64 = 0.7;
+/// Largest correction of a scaling in one round, and of all scalings of a layer for which K is not positive definite.
+const LARGEST_CORRECTION: f64 = 4.0;
+const ENLARGEMENT: f64 = 1.6;
+/// Enlargements before giving up.
+const MAX_ENLARGEMENTS: usize = 30;
+/// A round that improves the bound by less than this share is the last.
+const WORTHWHILE: f64 = 2e-4;
+/// Weight of an eigenvalue of the output's shape, as a power of its share of the largest: several may compete.
+const COMPETITION: i32 = 6;
+/// How much larger than a row's sum a first scaling is.
+const FIRST_EXCESS: f64 = 1.05;
+/// Units of a hidden layer whose reach is below this share of their distance to a kink are left out of account.
+const FAR_FROM_KINK: f64 = 0.5;
+/// Significant digits of a scaling in the evidence.
+const DIGITS: usize = 4;
+
+/// Good scalings for perturbations of L2 norm `norm`, starting from those of another norm where there are any.
+/// `weights`: how much each output counts, `[out]`.
+///
+/// # Errors
+/// [`ReachError`] where no scalings are found or a number is not finite.
+pub fn find_scalings(
+    problem: &SlopeInterval<'_>,
+    norm: f64,
+    start: &NetworkEvidence,
+    weights: &DVector<f64>,
+    rounds: Rounds,
+) -> Result<NetworkEvidence, ReachError> {
+    let chains = problem.depth().saturating_sub(1);
+    let mut evidence = NetworkEvidence { chains: Vec::with_capacity(chains) };
+    let mut shape = problem.first();
+    let mut slopes: Vec<Slopes> = Vec::with_capacity(chains);
+    for target in 0..chains {
+        slopes.push(problem.slopes(target, &shape, norm)?);
+        let is_output = target + 1 == chains;
+        let start = start.chains.get(target).map_or(&[][..], Vec::as_slice);
+        let mut chain = Chain::new(problem, &slopes, start);
+        let goal = |shape: &DMatrix<f64>| {
+            if is_output {
+                output_goal(shape, weights)
+            } else {
+                hidden_goal(problem, target + 1, shape, norm)
+            }
+        };
+        shape = chain.improve(goal, if is_output { rounds.output } else { rounds.hidden })?;
+        evidence.chains.push(chain.evidence());
+    }
+    Ok(evidence)
+}
+
+/// F, and the value that tr(FQFᵀ) stands for.
+fn output_goal(shape: &DMatrix<f64>, weights: &DVector<f64>) -> Result<(f64, DMatrix<f64>), ReachError> {
+    let mut weighted = shape.clone();
+    for i in 0..weights.len() {
+        for j in 0..weights.len() {
+            weighted[(i, j)] *= weights[i] * weights[j];
+        }
+    }
+    let eigen = eigendecomposition(weighted)?;
+    let largest = eigen.eigenvalues.max().max(f64::MIN_POSITIVE);
+    let mut functional = eigen.eigenvectors.transpose();
+    for (mut row, value) in functional.row_iter_mut().zip(&eigen.eigenvalues) {
+        row *= (value.max(0.0) / largest).powi(COMPETITION);
+    }
+    functional.column_iter_mut().zip(weights).for_each(|(mut column, &weight)| column *= weight);
+    Ok((largest, functional))
+}
+
+/// Every unit's relative reach counts alike, except of units that are far from their kink.
+fn hidden_goal(
+    problem: &SlopeInterval<'_>,
+    layer: usize,
+    shape: &DMatrix<f64>,
+    norm: f64,
+) -> Result<(f64, DMatrix<f64>), ReachError> {
+    let kinked = problem.activation(layer).is_piecewise_linear();
+    let values = &problem.pre_activation(layer).values;
+    let reaches = shape.diagonal();
+    let counts = |unit: usize| {
+        let reach = norm * reaches[unit].max(0.0).sqrt();
+        reach > 0.0 && !(kinked && reach < FAR_FROM_KINK * values[unit].abs())
+    };
+    let functional =
+        DVector::from_fn(reaches.len(), |unit, _| if counts(unit) { reaches[unit].sqrt().recip() } else { 0.0 });
+    let value = (0..reaches.len()).filter(|&unit| counts(unit)).map(|unit| reaches[unit].ln()).sum::<f64>();
+    Ok((value.exp().max(f64::MIN_POSITIVE).powf(1.0 / reaches.len() as f64), DMatrix::from_diagonal(&functional)))
+}
+
+/// The scalings of one chain.
+struct Chain<'a> {
+    problem: &'a SlopeInterval<'a>,
+    slopes: &'a [Slopes],
+    layers: Vec<LayerScalings>,
+}
+
+impl<'a> Chain<'a> {
+    fn new(problem: &'a SlopeInterval<'a>, slopes: &'a [Slopes], start: &[LayerScalings]) -> Self {
+        let none = LayerScalings::default();
+        let layers = (0..slopes.len()).map(|layer| start.get(layer).unwrap_or(&none).clone()).collect();
+        Self { problem, slopes, layers }
+    }
+
+    /// Improves the scalings and returns the shape that the best of them give.
+    fn improve(
+        &mut self,
+        goal: impl Fn(&DMatrix<f64>) -> Result<(f64, DMatrix<f64>), ReachError>,
+        rounds: usize,
+    ) -> Result<DMatrix<f64>, ReachError> {
+        let mut best: Option<(f64, Vec<LayerScalings>, DMatrix<f64>)> = None;
+        for round in 0..=rounds {
+            let (shape, steps) = self.forward()?;
+            let (value, functional) = goal(&shape)?;
+            let before = best.as_ref().map_or(f64::INFINITY, |(value, ..)| *value);
+            if value < before {
+                best = Some((value, self.layers.clone(), shape));
+            }
+            if round == rounds || (before.is_finite() && value > before * (1.0 - WORTHWHILE)) {
+                break;
+            }
+            self.correct(functional, &steps);
+        }
+        let (_, layers, shape) = best.ok_or(ReachError::NonFinite { layer: self.slopes.len() })?;
+        self.layers = layers;
+        Ok(shape)
+    }
+
+    /// Q of the target, enlarging scalings that are too small and inventing those that are missing.
+    fn forward(&mut self) -> Result<(DMatrix<f64>, Vec<Step>), ReachError> {
+        let mut shape = self.problem.first();
+        let mut steps = Vec::with_capacity(self.slopes.len());
+        for layer in 0..self.slopes.len() {
+            self.complete(layer, &shape);
+            let mut enlargements = 0;
+            let (next, step) = loop {
+                match self.problem.step(layer, &shape, &self.slopes[layer], &self.layers[layer]) {
+                    Err(ReachError::Scalings { .. }) if enlargements < MAX_ENLARGEMENTS => {
+                        self.layers[layer].scalings.iter_mut().for_each(|scaling| *scaling *= ENLARGEMENT);
+                        enlargements += 1;
+                    }
+                    other => break other?,
+                }
+            };
+            shape = next;
+            steps.push(step);
+        }
+        Ok((shape, steps))
+    }
+
+    /// Gives every uncertain unit of `layer` a scaling: what it has, or one that makes its row of K dominated by its
+    /// diagonal.
+    fn complete(&mut self, layer: usize, shape: &DMatrix<f64>) {
+        let widths = &self.slopes[layer].half_widths;
+        let uncertain: Vec<usize> = (0..widths.len()).filter(|&unit| widths[unit] > 0.0).collect();
+        let known = &self.layers[layer];
+        let known_of = |unit: usize| known.units.binary_search(&unit).ok().map(|place| known.scalings[place]);
+        let largest = widths.max();
+        let importance = |unit: usize| widths[unit].max(1e-3 * largest) * self.problem.outgoing(layer, unit);
+        let first = |unit: usize| {
+            let sum: f64 = uncertain.iter().map(|&other| shape[(unit, other)].abs() * importance(other)).sum();
+            FIRST_EXCESS * sum / importance(unit) + f64::MIN_POSITIVE
+        };
+        let scalings = uncertain.iter().map(|&unit| known_of(unit).unwrap_or_else(|| first(unit))).collect();
+        self.layers[layer] = LayerScalings { units: uncertain, scalings };
+    }
+
+    /// One round of corrections, from the last layer to the first.
+    fn correct(&mut self, functional: DMatrix<f64>, steps: &[Step]) {
+        let mut functional = functional;
+        for (layer, step) in steps.iter().enumerate().rev() {
+            let mut back = &functional * &step.nominal;
+            if let Some(inverse) = &step.inverse {
+                let worst = inverse.solve_right(&(&functional * &step.coupling));
+                for (place, &unit) in step.uncertain.iter().enumerate() {
+                    let slopes = &self.slopes[layer];
+                    let range = slopes.half_widths[unit] * back.column(unit).norm() / slopes.centres[unit];
+                    let ratio = worst.column(place).norm() / range;
+                    if ratio.is_finite() && ratio > 0.0 {
+                        let correction = ratio.clamp(1.0 / LARGEST_CORRECTION, LARGEST_CORRECTION);
+                        self.layers[layer].scalings[place] *= correction.powf(STEP_EXPONENT);
+                    }
+                }
+                for (place, &unit) in step.uncertain.iter().enumerate() {
+                    let sum = back.column(unit) + worst.column(place);
+                    back.set_column(unit, &sum);
+                }
+            }
+            functional = back;
+        }
+    }
+
+    /// The scalings with few digits.
+    fn evidence(self) -> Vec<LayerScalings> {
+        let short = |scaling: f64| format!("{scaling:.0$e}", DIGITS - 1).parse().unwrap_or(scaling);
+        let shorten = |layer: LayerScalings| LayerScalings {
+            units: layer.units,
+            scalings: layer.scalings.into_iter().map(short).collect(),
+        };
+        self.layers.into_iter().map(shorten).collect()
+    }
+}

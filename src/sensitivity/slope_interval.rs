@@ -1,0 +1,295 @@
+//! How far a network's output can move when its input moves by at most ρ: the slope-interval bound.
+//!
+//! Between x and x + δ every hidden unit changes by Δh = sΔa with a secant slope s in a known range c ± w. So
+//! Δa_l = Ã_lδ with Ã₀ = W₀ and Ã_{l+1} = W_{l+1} diag(s) Ã_l, and symmetric Q_l with Ã_lÃ_lᵀ ≼ Q_l bound every
+//! direction of every layer at once: unit j moves by at most t_j = ρ√(Q_l)_jj, which gives the next slopes their range.
+//! From layer to layer, for any scalings λ > 0 of the units with w > 0 (the set U) for which K = Λ − Q_UU is positive
+//! definite, and with R = W_{l+1} diag(c), N = (R Q_l)_{:U}:
+//!
+//! Q_{l+1} = R Q_l Rᵀ + N K⁻¹ Nᵀ + Σ_{j∈U} λ_j w_j² W_{:j} W_{:j}ᵀ.
+//!
+//! This contains the telescoped bound with any diagonal scaling and the elementwise one as special scalings; where every
+//! slope is certain it is exact. Proof and comparison: `proofs/C-slope-interval.md`.
+
+use nalgebra::{DMatrix, DVector};
+
+use super::rounded_network::{RoundedNetwork, RoundedVector};
+use super::secant::secant_range;
+use crate::certificate::{LayerScalings, NetworkEvidence};
+use crate::linalg::{
+    frobenius_upper, largest_eigenvalue_upper, rounded_up, CertifiedInverse, EnclosedMatrix, LinalgError,
+};
+use crate::stats::Enclosure;
+
+/// Why a norm of the perturbation has no bound of the output.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReachError {
+    /// A number is not finite: overflow in the network, or weights beyond double precision.
+    #[error("layer {layer}: a number is not finite")]
+    NonFinite {
+        /// The layer, from 0.
+        layer: usize,
+    },
+    /// The evidence has the wrong number of chains or layers.
+    #[error("scalings for {found} layers, expected {expected}")]
+    Chains {
+        /// How many are needed.
+        expected: usize,
+        /// How many there are.
+        found: usize,
+    },
+    /// A unit whose slope is not certain has no scaling.
+    #[error("layer {layer}, unit {unit}: the slope is not certain, and there is no scaling")]
+    MissingScaling {
+        /// The layer, from 0.
+        layer: usize,
+        /// The unit, from 0.
+        unit: usize,
+    },
+    /// The scalings are too small: K is not certainly positive definite.
+    #[error("layer {layer}: the scalings are too small")]
+    Scalings {
+        /// The layer, from 0.
+        layer: usize,
+    },
+    /// The eigenvalues of the last matrix.
+    #[error("{0}")]
+    Linalg(#[from] LinalgError),
+}
+
+/// A network at one input, ready to be asked how far its output can move.
+#[derive(Debug)]
+pub struct SlopeInterval<'a> {
+    network: &'a RoundedNetwork,
+    /// Pre-activations of every layer.
+    values: Vec<RoundedVector>,
+    /// The last layer's weight, scaled from the left.
+    output_weight: EnclosedMatrix,
+    /// Norms of the columns of every layer's successor.
+    outgoing: Vec<Vec<f64>>,
+}
+
+/// A column's norm counts as at least this share of the largest.
+const LEAST_SHARE: f64 = 1e-3;
+
+/// The secant slopes of one layer's units.
+#[derive(Debug, Clone)]
+pub(crate) struct Slopes {
+    /// c, `[width]`.
+    pub(crate) centres: DVector<f64>,
+    /// w, `[width]`, at least 0.
+    pub(crate) half_widths: DVector<f64>,
+}
+
+/// One application of the lemma, with what its derivatives need.
+#[derive(Debug)]
+pub(crate) struct Step {
+    /// R = W diag(c), `[out, in]`.
+    pub(crate) nominal: DMatrix<f64>,
+    /// N = (R Q)_{:U}, `[out, |U|]`.
+    pub(crate) coupling: DMatrix<f64>,
+    /// U, ascending.
+    pub(crate) uncertain: Vec<usize>,
+    /// K's factorisation; none where U is empty.
+    pub(crate) inverse: Option<CertifiedInverse>,
+}
+
+/// How far the output moves.
+#[derive(Debug, Clone)]
+pub struct Reach {
+    /// Q with ΔaΔaᵀ ≼ ρ²Q for the scaled output, `[out, out]`: an upper bound in the Loewner order.
+    pub shape: DMatrix<f64>,
+    /// A number not below sup ‖M Δoutput‖₂ over the ball.
+    pub norm: f64,
+    /// Units whose slope is not certain, per hidden layer.
+    pub uncertain_units: Vec<usize>,
+}
+
+impl<'a> SlopeInterval<'a> {
+    /// The network at `input`. The output is scaled by M = diag(1/`output_scale`) where one is given: positive numbers,
+    /// `[out]`. A network without layers is not supported by any model.
+    #[must_use]
+    pub fn new(network: &'a RoundedNetwork, input: &[f32], output_scale: Option<&DVector<f64>>) -> Self {
+        let values = network.pre_activations(input);
+        let last = network.layers().last().map_or_else(|| DMatrix::zeros(0, 0), |layer| layer.weight.clone());
+        let output_weight = match output_scale {
+            None => EnclosedMatrix::exact(last),
+            Some(scale) => {
+                let mut scaled = last;
+                for (mut row, &scale) in scaled.row_iter_mut().zip(scale) {
+                    row /= scale;
+                }
+                EnclosedMatrix::rounded_once(scaled)
+            }
+        };
+        let mut problem = Self { network, values, output_weight, outgoing: vec![] };
+        problem.outgoing = (1..problem.depth()).map(|layer| column_norms(&problem.weight(layer).value)).collect();
+        problem
+    }
+
+    /// Number of layers L.
+    pub(crate) fn depth(&self) -> usize {
+        self.network.layers().len()
+    }
+
+    /// The weight that leads to layer `layer`.
+    fn weight(&self, layer: usize) -> EnclosedMatrix {
+        if layer + 1 == self.depth() {
+            self.output_weight.clone()
+        } else {
+            EnclosedMatrix::exact(self.network.layers()[layer].weight.clone())
+        }
+    }
+
+    /// Q₀ for the layer's own weight: W₀W₀ᵀ, or M W₀W₀ᵀM where the first layer is the last.
+    pub(crate) fn first(&self) -> DMatrix<f64> {
+        if self.depth() == 1 {
+            self.output_weight.times_transposed(&self.output_weight).loewner_upper()
+        } else {
+            self.network.first_gram().loewner_upper()
+        }
+    }
+
+    /// How strongly a unit of `layer` acts on the next layer: ‖W_{:j}‖₂, as computed; at least a small share of the
+    /// largest.
+    pub(crate) fn outgoing(&self, layer: usize, unit: usize) -> f64 {
+        self.outgoing[layer][unit]
+    }
+
+    /// The output as computed, with its error: `[out]`.
+    #[must_use]
+    pub fn output(&self) -> Option<&RoundedVector> {
+        self.values.last()
+    }
+
+    /// The pre-activations of `layer`, `[width]`.
+    pub(crate) fn pre_activation(&self, layer: usize) -> &RoundedVector {
+        &self.values[layer]
+    }
+
+    pub(crate) fn activation(&self, layer: usize) -> crate::model::Activation {
+        self.network.layers()[layer].activation
+    }
+
+    /// The slopes of `layer`'s units when unit j's pre-activation moves by at most ρ√Q_jj.
+    pub(crate) fn slopes(&self, layer: usize, shape: &DMatrix<f64>, norm: f64) -> Result<Slopes, ReachError> {
+        let RoundedVector { values, error } = &self.values[layer];
+        let activation = self.network.layers()[layer].activation;
+        let mut slopes = Slopes { centres: values.clone(), half_widths: values.clone() };
+        for (unit, &value) in values.iter().enumerate() {
+            let reach = rounded_up(norm * rounded_up(shape[(unit, unit)].max(0.0).sqrt()));
+            let range = secant_range(activation, Enclosure { value, error: *error }, reach);
+            (slopes.centres[unit], slopes.half_widths[unit]) = (range.centre(), range.half_width());
+            if !(slopes.half_widths[unit].is_finite() && reach.is_finite()) {
+                return Err(ReachError::NonFinite { layer });
+            }
+        }
+        Ok(slopes)
+    }
+
+    /// The lemma for `layer`: from Q_l to Q_{l+1}.
+    pub(crate) fn step(
+        &self,
+        layer: usize,
+        shape: &DMatrix<f64>,
+        slopes: &Slopes,
+        scalings: &LayerScalings,
+    ) -> Result<(DMatrix<f64>, Step), ReachError> {
+        let weight = self.weight(layer + 1);
+        let nominal = scaled_columns(&weight, &slopes.centres);
+        let mapped = nominal.times(&EnclosedMatrix::exact(shape.clone()));
+        let mut next = mapped.times_transposed(&nominal);
+        let uncertain: Vec<usize> = (0..shape.nrows()).filter(|&unit| slopes.half_widths[unit] > 0.0).collect();
+        let coupling = mapped.value.select_columns(&uncertain);
+        let inverse = if uncertain.is_empty() {
+            None
+        } else {
+            let lambda = scalings_of(layer, &uncertain, scalings)?;
+            let inverse = gap(shape, &uncertain, &lambda).ok_or(ReachError::Scalings { layer })?;
+            next = next.plus(&inverse.quadratic(&EnclosedMatrix { value: coupling.clone(), error: mapped.error }));
+            let spread = DVector::from_iterator(
+                uncertain.len(),
+                // The root of λw², rounded up.
+                uncertain
+                    .iter()
+                    .zip(&lambda)
+                    .map(|(&unit, lambda)| rounded_up(lambda.sqrt() * slopes.half_widths[unit])),
+            );
+            let columns = EnclosedMatrix { value: weight.value.select_columns(&uncertain), error: weight.error };
+            let slack = scaled_columns(&columns, &spread);
+            next = next.plus(&slack.times_transposed(&slack));
+            Some(inverse)
+        };
+        if !(next.error.is_finite() && frobenius_upper(&next.value).is_finite()) {
+            return Err(ReachError::NonFinite { layer: layer + 1 });
+        }
+        Ok((next.loewner_upper(), Step { nominal: nominal.value, coupling, uncertain, inverse }))
+    }
+
+    /// Bounds the output for perturbations of L2 norm at most `norm` (ρ), with the scalings of `evidence`.
+    ///
+    /// The bound holds for the network over the real numbers. Error: upwards, by rounding only.
+    ///
+    /// # Errors
+    /// [`ReachError`] where the scalings do not fit or a number is not finite: nothing is known then.
+    pub fn reach(&self, norm: f64, evidence: &NetworkEvidence) -> Result<Reach, ReachError> {
+        let chains = self.depth().saturating_sub(1);
+        if evidence.chains.len() != chains {
+            return Err(ReachError::Chains { expected: chains, found: evidence.chains.len() });
+        }
+        let mut shape = self.first();
+        let mut slopes: Vec<Slopes> = Vec::with_capacity(chains);
+        for (target, chain) in evidence.chains.iter().enumerate() {
+            if chain.len() != target + 1 {
+                return Err(ReachError::Chains { expected: target + 1, found: chain.len() });
+            }
+            slopes.push(self.slopes(target, &shape, norm)?);
+            shape = self.first();
+            for (layer, (slopes, scalings)) in slopes.iter().zip(chain).enumerate() {
+                shape = self.step(layer, &shape, slopes, scalings)?.0;
+            }
+        }
+        let uncertain_units =
+            slopes.iter().map(|slopes| slopes.half_widths.iter().filter(|&&width| width > 0.0).count()).collect();
+        let largest = largest_eigenvalue_upper(&shape)?;
+        Ok(Reach { norm: rounded_up(norm * rounded_up(largest.sqrt())), shape, uncertain_units })
+    }
+}
+
+/// ‖M_{:j}‖₂, raised to a small share of the largest.
+fn column_norms(matrix: &DMatrix<f64>) -> Vec<f64> {
+    let norms: Vec<f64> = matrix.column_iter().map(|column| column.norm()).collect();
+    let least = LEAST_SHARE * norms.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+    norms.into_iter().map(|norm| norm.max(least)).collect()
+}
+
+/// M diag(v), each entry rounded once more.
+fn scaled_columns(matrix: &EnclosedMatrix, scale: &DVector<f64>) -> EnclosedMatrix {
+    let mut value = matrix.value.clone();
+    let mut largest: f64 = 0.0;
+    for (mut column, &scale) in value.column_iter_mut().zip(scale) {
+        column *= scale;
+        largest = largest.max(scale.abs());
+    }
+    let rounded = EnclosedMatrix::rounded_once(value);
+    EnclosedMatrix { error: rounded_up(rounded.error + matrix.error * largest), value: rounded.value }
+}
+
+/// λ of every uncertain unit.
+fn scalings_of(layer: usize, uncertain: &[usize], scalings: &LayerScalings) -> Result<Vec<f64>, ReachError> {
+    let find = |&unit: &usize| {
+        let place = scalings.units.binary_search(&unit).ok();
+        place.and_then(|place| scalings.scalings.get(place)).copied().ok_or(ReachError::MissingScaling { layer, unit })
+    };
+    uncertain.iter().map(find).collect()
+}
+
+/// K = Λ − Q_UU, if it is certainly positive definite.
+fn gap(shape: &DMatrix<f64>, uncertain: &[usize], lambda: &[f64]) -> Option<CertifiedInverse> {
+    let mut gap = -shape.select_rows(uncertain).select_columns(uncertain);
+    for (i, lambda) in lambda.iter().enumerate() {
+        gap[(i, i)] += lambda;
+    }
+    CertifiedInverse::new(gap)
+}
