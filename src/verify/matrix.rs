@@ -44,11 +44,6 @@ impl Matrix {
         Self::new(self.columns, self.rows, |i, j| self.at(j, i))
     }
 
-    /// Some of the columns.
-    pub(super) fn columns(&self, which: &[usize]) -> Self {
-        Self::new(self.rows, which.len(), |i, j| self.at(i, which[j]))
-    }
-
     /// These matrices side by side.
     pub(super) fn beside(parts: &[&Self]) -> Self {
         let (rows, columns) = (parts.first().map_or(0, |part| part.rows), parts.iter().map(|part| part.columns).sum());

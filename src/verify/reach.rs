@@ -122,27 +122,34 @@ fn by_unit(scalings: &LayerScalings, width: usize) -> Result<Vec<Option<f64>>, S
 /// The lemma, with every rounding added to the diagonal.
 ///
 /// With exact inputs W, Q, c, w, λ, Frobenius norms ‖·‖ and k the roundings of a product:
-/// * R̂ is off by u‖R̂‖ and P̂ ≈ RQ by p = γ_{k+1}‖R̂‖‖Q‖, N̂ being some of its columns;
+/// * R̂ is off by u‖R̂‖ and P̂ ≈ RQ by p = γ_{k+1}‖R̂‖‖Q‖;
+/// * K and N are scaled to DKD and ND, D being the powers of two next to λ^{−1/2}, which changes nothing in NK⁻¹Nᵀ and
+///   rounds nothing; N̂, columns of P̂D, is off by n = γ_{k+1}‖R̂‖‖Q_{:U}D‖;
 /// * K is rounded downwards on the diagonal, which raises NK⁻¹Nᵀ; K ≽ κI is proved by a factorisation of K − 2κI;
-/// * for any B and F = N − BK: NK⁻¹Nᵀ = NBᵀ + BFᵀ + FK⁻¹Fᵀ, so N̂B̂ᵀ is off by p‖B̂‖ + f‖B̂‖ + f²/κ where f ≥ ‖F‖;
+/// * for any B and F = N − BK: NK⁻¹Nᵀ = NBᵀ + BFᵀ + FK⁻¹Fᵀ, so N̂B̂ᵀ is off by n‖B̂‖ + f‖B̂‖ + f²/κ where f ≥ ‖F‖;
 /// * Ĝ, the columns w√λ·W, is off by u‖Ĝ‖ once w√λ is rounded up;
 /// * one product [P̂ N̂ Ĝ][R̂ B̂ Ĝ]ᵀ is off by γ_k(‖P̂‖‖R̂‖ + ‖N̂‖‖B̂‖ + ‖Ĝ‖²), and two roundings more pay for R̂ and Ĝ.
-pub(super) fn through(weight: &Matrix, q: &Matrix, slopes: &[Slope], scalings: &[Option<f64>]) -> Result<Matrix, String> {
+pub(super) fn through(
+    weight: &Matrix,
+    q: &Matrix,
+    slopes: &[Slope],
+    scalings: &[Option<f64>],
+) -> Result<Matrix, String> {
     let open: Vec<usize> = (0..slopes.len()).filter(|&j| slopes[j].half_width > 0.0).collect();
     let missing = |j: usize| format!("unit {j} has an uncertain slope and no scaling");
     let lambda: Vec<f64> = open.iter().map(|&j| scalings[j].ok_or_else(|| missing(j))).collect::<Result<_, _>>()?;
     let r = Matrix::new(weight.rows, weight.columns, |i, j| weight.at(i, j) * slopes[j].centre);
     let p = product(&r, q);
-    let n = p.columns(&open);
+    let scale: Vec<f64> = lambda.iter().map(|scaling| power_of_two(1.0 / scaling.sqrt())).collect();
+    let scaled = |matrix: &Matrix| Matrix::new(matrix.rows, open.len(), |i, j| matrix.at(i, open[j]) * scale[j]);
+    let n = scaled(&p);
     let lost = underflow(weight.rows, weight.columns, weight.columns + 2 * open.len() + 2);
-    let p_error = GUARD * gamma(roundings(q.columns) + 1) * r.norm() * q.norm() + lost;
-    let (b, b_error) = quotient(&n, p_error, |i, j| {
+    let relative = GUARD * gamma(roundings(q.columns) + 1) * r.norm();
+    let p_error = relative * q.norm() + lost;
+    let n_error = relative * scaled(q).norm() + lost * scale.iter().fold(1.0, |most, scale| scale.max(most));
+    let (b, b_error) = quotient(&n, n_error, |i, j| {
         let entry = q.at(open[i], open[j]);
-        if i == j {
-            (lambda[i] - entry).next_down()
-        } else {
-            -entry
-        }
+        scale[i] * scale[j] * if i == j { (lambda[i] - entry).next_down() } else { -entry }
     })?;
     let widths: Vec<f64> =
         open.iter().zip(&lambda).map(|(&j, scaling)| raised(scaling.sqrt() * slopes[j].half_width, 2.0)).collect();
@@ -152,6 +159,11 @@ pub(super) fn through(weight: &Matrix, q: &Matrix, slopes: &[Slope], scalings: &
     let rounding = gamma(roundings(left.columns) + 2) * sizes + underflow(left.rows, left.rows, left.columns);
     let lost = lost * (r.norm() + g.norm() + 1.0);
     Ok(dominating(&product(&left, &right), GUARD * (p_error * r.norm() + b_error + rounding) + lost))
+}
+
+/// The power of two next below a positive number.
+fn power_of_two(value: f64) -> f64 {
+    f64::from_bits(value.to_bits() & f64::INFINITY.to_bits())
 }
 
 /// B ≈ NK⁻¹ and a bound of the Frobenius norm of NK⁻¹Nᵀ − N̂B̂ᵀ made symmetric, where N̂ is off by `n_error`.
@@ -168,7 +180,9 @@ fn quotient(n: &Matrix, n_error: f64, k: impl Fn(usize, usize) -> f64) -> Result
     let b = solve(&lower, n.clone());
     let back = product(&b, &k);
     let residual = Matrix::new(n.rows, size, |i, j| n.at(i, j) - back.at(i, j)).norm();
-    let rounding = gamma(roundings(size) + 1) * b.norm() * k.norm() + underflow(n.rows, size, size);
+    // Scaled entries that underflow are off by less than TINY.
+    let relative = gamma(roundings(size) + 1) * k.norm() + size as f64 * TINY;
+    let rounding = relative * b.norm() + underflow(n.rows, size, size + 1);
     let f = GUARD * (residual + rounding + n_error);
     Ok((b.clone(), GUARD * ((n_error + f) * b.norm() + f * (f / least)) + TINY))
 }

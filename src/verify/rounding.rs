@@ -19,7 +19,7 @@ pub(super) fn gamma(roundings: usize) -> f64 {
     }
 }
 
-/// At least x̃ for every x̃ ≥ 0 that `value` approximates with a relative error of `units`·u, `units` below 10⁹.
+/// At least x̃ for every x̃ ≥ 0 that `value` approximates with a relative error of `units`·u, `units` at most 10⁷.
 ///
 /// Four units more pay for the three roundings of this function; nothing below the normal range is returned.
 pub(super) fn raised(value: f64, units: f64) -> f64 {
