@@ -46,7 +46,7 @@ pub const TRUSTED: &[&str] = &[
     "The system's exp, ln, ln_1p, exp_m1, tanh and sinh are off by at most four units in the last place.",
     "The readers of the model file and of JSON (safetensors, serde, serde_json), and SHA-256 (sha2): no two files with the same hash.",
     "ChaCha8 (rand_chacha) and the ziggurat of rand_distr: their numbers are treated as independent exact standard normal draws.",
-    "The seed was not chosen by trying several and keeping the one that certifies most; draws of your own with another seed test that.",
+    "The seed was chosen independently of model and inputs: not by trying several and keeping the one that certifies most, and the model was not made with its draws in view; draws of your own with another seed test that.",
     "r of a quantile rule was not adjusted, within one part in 10⁹, with the estimation draws in view.",
     "The model and data files given to the checker are those that you care about; their names in the certificate are only names.",
     "The theorems used: Clopper and Pearson's interval, Neyman and Pearson's lemma for shifted normal laws, Hellinger's bound of the total variation, Kwapień's on median and mean, and the error analysis of sums, products and Cholesky factors by Higham and Rump.",

@@ -60,8 +60,9 @@ pub(super) fn slope(activation: Activation, anchor: f64, error: f64, reach: f64)
 /// The secants of max(a, 0): exactly (0, 0) or (1, 1) where the kink is out of reach; (0, 1) for arguments that are no
 /// numbers.
 fn hinge(low: f64, high: f64, reach: f64) -> (f64, f64) {
-    let lower = if low >= reach { 1.0 } else { (low / reach).next_down().max(0.0).min(1.0) };
-    let upper = if high <= -reach { 0.0 } else { (1.0 + (high / reach).next_up()).next_up().min(1.0).max(0.0) };
+    let within = |value: f64, otherwise| if value.is_nan() { otherwise } else { value.clamp(0.0, 1.0) };
+    let lower = if low >= reach { 1.0 } else { within((low / reach).next_down(), 0.0) };
+    let upper = if high <= -reach { 0.0 } else { within((1.0 + (high / reach).next_up()).next_up(), 1.0) };
     (lower, upper)
 }
 

@@ -591,6 +591,33 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(seeded(24))]
+
+    #[test]
+    fn no_sampled_perturbation_moves_a_std_beyond_its_bound(soft: bool, floor in 0.0..0.5f64, exponent in -3.0..0.0f64, seed: u64) {
+        let mut stream = Seed(seed).stream("std");
+        let link = if soft { "softplus" } else { "half_log_variance" };
+        let floor = if floor < 0.1 { 0.0 } else { floor };
+        let model = Model::read(&random_file([5, 6, 4, 3, 2], r#""sigmoid""#, link, floor, &mut stream)).unwrap();
+        let x = random_values(5, 1.0, &mut stream);
+        let (code, rho) = (model.encode(&x), 10f64.powf(exponent));
+        let last = &model.std.layers[2].weight;
+        let evidence = scalings(&model.std, &code.std_trace, rho, last, 3.0);
+        let moves = reach(&model.std, &code.std_trace, rho, &evidence, last).unwrap().moves(rho);
+        for _ in 0..200 {
+            let direction = random_values(5, 1.0, &mut stream);
+            let length = direction.iter().map(|d| f64::from(*d).powi(2)).sum::<f64>().sqrt();
+            #[allow(clippy::cast_possible_truncation)]
+            let attacked: Vec<f32> = x.iter().zip(&direction).map(|(x, d)| x + (f64::from(*d) / length * rho * 0.999) as f32).collect();
+            for (i, (found, before)) in model.encode(&attacked).std.iter().zip(&code.std).enumerate() {
+                let moved = (found.0 / before.0).ln().abs();
+                prop_assert!(moved <= model.log_std_slope(code.std_trace[2].0[i], moves[i]) * moves[i] + 1e-12);
+            }
+        }
+    }
+}
+
 // Whole certificates.
 
 /// The affine model's certificate of one input and everything that it is about.
@@ -803,13 +830,26 @@ fn the_joint_threat_costs_something() {
 }
 
 #[test]
+fn what_a_moving_std_costs_is_found_by_hand() {
+    // μ = 0, σ = exp(x/2): ln σ moves by ρ/2, so the variation is √(1 − 1/cosh(ρ/2)), and p̲ − 1/2 is allowed.
+    let head = |weight: f32| (vec![], vec![vec![weight], vec![0.0]]);
+    let parts = [(vec![], vec![]), head(0.0), head(1.0), head(1.0)];
+    let file = model_file((1, 1), parts, "half_log_variance", 0.0, r#"{"gaussian":{"std":1.0}}"#);
+    let case = |rho| Case::new(file.clone(), &[1], Threat::Joint, quantile_rule(0.95), Method::LinearRegion, rho);
+    let allowed = case(0.1).entry.draws.unwrap().probability_lower.get() - 0.5;
+    let rho = 2.0 * (1.0 / (1.0 - allowed * allowed)).acosh();
+    assert_eq!(case(rho * (1.0 - 1e-8)).check().reason, None);
+    assert_eq!(case(rho * (1.0 + 1e-8)).check().step, Some(Step::Reach));
+}
+
+#[test]
 fn norms_alone_certify_an_affine_model() {
-    // a = 1, b = 2, ‖σ(x)‖² = 1 + 4: R² < (r² − 5)/4.
+    // a = 1, b = 2, ‖σ(x)‖² = 1 + 4 wherever x is: R² < (r² − 5)/4.
     let given = |r, rho| {
         Case::new(
             affine_file(),
             &[3],
-            Threat::Mean,
+            Threat::Joint,
             RadiusRule::Absolute(Radius::new(r).unwrap()),
             Method::APriori,
             rho,
