@@ -53,6 +53,7 @@
 //! * [`margin`]: r, P(‖Δ‖ ≤ r) and the smallest refuted norm
 //! * [`audit`]: all of it for one input, for many, and the summary; replaying what a run saved
 //! * [`claims`]: the theory itself on trial: the paper's statements, searched for minimal counterexamples
+//! * [`verify`]: certificates checked, without any of the code that makes them
 //! * [`cli`]: the command line
 
 // Tests compare figures that must be exact: hand-computed, or the same bytes twice.
@@ -77,3 +78,4 @@ pub mod stats;
 #[cfg(test)]
 mod testing;
 pub mod threads;
+pub mod verify;

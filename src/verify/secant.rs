@@ -1,0 +1,158 @@
+//! Ranges of the slopes of an activation's secants from one uncertain point to all points within a distance.
+
+use super::model::Activation;
+use super::rounding::{lowered, raised, UNIT};
+
+/// Halvings in the search for a tangent.
+const HALVINGS: usize = 60;
+/// At least sup|tanh″| = 4/(3√3).
+const TANH_CURVATURE: f64 = 0.77;
+
+/// Every secant slope is within `half_width` of `centre`, and none exceeds `largest`; all activations have slopes in
+/// [0, 1].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Slope {
+    pub(super) centre: f64,
+    /// 0 exactly where the slope is certain.
+    pub(super) half_width: f64,
+    pub(super) largest: f64,
+}
+
+impl Slope {
+    fn new((low, high): (f64, f64)) -> Self {
+        let centre = 0.5 * (low + high);
+        let half_width = (high - centre).max(centre - low);
+        // The differences are off by u of themselves.
+        Self { centre, half_width: if half_width > 0.0 { half_width.next_up() } else { 0.0 }, largest: high }
+    }
+}
+
+/// The slopes (φ(b) − φ(a))/(b − a) for a within `error` of `anchor` and b within `reach` of a.
+///
+/// Secants of a convex function rise with either end, so two of them bound all. tanh is treated by its shape, and the
+/// sigmoid is half of tanh at half the argument.
+pub(super) fn slope(activation: Activation, anchor: f64, error: f64, reach: f64) -> Slope {
+    let (low, high) = ((anchor - error).next_down(), (anchor + error).next_up());
+    let range = if reach <= 0.0 {
+        // Nothing moves: any slope will do.
+        (0.0, 0.0)
+    } else {
+        match activation {
+            Activation::Identity => (1.0, 1.0),
+            Activation::Relu => hinge(low, high, reach),
+            Activation::LeakyRelu { slope } if slope >= 1.0 => (1.0, 1.0),
+            Activation::LeakyRelu { slope } => {
+                let (a, b) = hinge(low, high, reach);
+                (mixed(slope, a, -2.0), mixed(slope, b, 2.0))
+            }
+            Activation::Elu => convex(elu_secant, low, high, reach),
+            Activation::Softplus => convex(softplus_secant, low, high, reach),
+            Activation::Tanh => tanh(anchor, error, reach),
+            Activation::Sigmoid => {
+                let (a, b) = tanh(0.5 * anchor, 0.5 * error, 0.5 * reach);
+                (0.25 * a, 0.25 * b)
+            }
+        }
+    };
+    Slope::new(range)
+}
+
+/// The secants of max(a, 0): exactly (0, 0) or (1, 1) where the kink is out of reach; (0, 1) for arguments that are no
+/// numbers.
+fn hinge(low: f64, high: f64, reach: f64) -> (f64, f64) {
+    let within = |value: f64, otherwise| if value.is_nan() { otherwise } else { value.clamp(0.0, 1.0) };
+    let lower = if low >= reach { 1.0 } else { within((low / reach).next_down(), 0.0) };
+    let upper = if high <= -reach { 0.0 } else { within((1.0 + (high / reach).next_up()).next_up(), 1.0) };
+    (lower, upper)
+}
+
+/// slope + (1 − slope)·s, moved by `units`·u unless s is 0 or 1.
+fn mixed(slope: f64, s: f64, units: f64) -> f64 {
+    if s <= 0.0 {
+        slope
+    } else if s >= 1.0 {
+        1.0
+    } else {
+        (slope + (1.0 - slope) * s + units * 2.0 * UNIT).clamp(0.0, 1.0)
+    }
+}
+
+/// From the secant down from the lowest anchor to the one up from the highest. Slopes below exp(−700) count as 0 from
+/// below and as those at −700 from above.
+fn convex(secant: fn(f64, f64) -> f64, low: f64, high: f64, reach: f64) -> (f64, f64) {
+    let (below, above) = (secant(low - reach, reach), secant(high.max(-700.0), reach));
+    let units = units(low.abs().max(high.abs()), reach);
+    let lower = if below.is_finite() && low - reach > -700.0 { lowered(below, units).min(1.0) } else { 0.0 };
+    let upper = if above.is_finite() { raised(above, units).min(1.0) } else { 1.0 };
+    (lower, upper)
+}
+
+/// The relative error of every secant formula here, in units u: two system functions and some ten operations, and the
+/// rounding of a sum of point and distance, which changes ln φ′ and the logarithm of any secant by at most twice as much.
+fn units(anchor: f64, reach: f64) -> f64 {
+    40.0 + 8.0 * (anchor.abs() + reach)
+}
+
+/// (e^q − e^p)/(q − p) below 0 and (q − e^p + 1)/(q − p) across 0, q = p + d, d > 0.
+fn elu_secant(p: f64, d: f64) -> f64 {
+    let q = p + d;
+    if p >= 0.0 {
+        1.0
+    } else if q <= 0.0 {
+        p.exp() * (d.exp_m1() / d)
+    } else {
+        (q - p.exp_m1()) / d
+    }
+}
+
+/// ln((1 + e^q)/(1 + e^p))/(q − p) = ln(1 + s(p)(e^d − 1))/d with the sigmoid s, q = p + d, d > 0.
+fn softplus_secant(p: f64, d: f64) -> f64 {
+    (sigmoid(p) * d.exp_m1()).ln_1p() / d
+}
+
+/// 1/(1 + e^−a), relative error at most 12u.
+pub(super) fn sigmoid(a: f64) -> f64 {
+    let e = (-a.abs()).exp();
+    if a >= 0.0 {
+        1.0 / (1.0 + e)
+    } else {
+        e / (1.0 + e)
+    }
+}
+
+/// (tanh(a + d) − tanh a)/d = sinh d/(d·cosh a·cosh(a + d)) without cancellation or overflow; tanh′(a) for d = 0.
+fn tanh_secant(a: f64, d: f64) -> f64 {
+    let (end, d) = ((a + d).abs(), d.abs());
+    let a = a.abs();
+    let shape = if d > 0.0 { -(-2.0 * d).exp_m1() / (2.0 * d) } else { 1.0 };
+    4.0 * shape * (d - a - end).exp() / ((1.0 + (-2.0 * a).exp()) * (1.0 + (-2.0 * end).exp()))
+}
+
+/// The secants of tanh from a point within `error` of `anchor`, to every point within `reach`.
+///
+/// With a ≥ 0: the mean of the even, falling tanh′ over [a, a + d] is smallest for d = reach. Over [a − d, a] it rises
+/// with d until the secant is tangent at its far end y < 0, where it equals tanh′(y), and falls afterwards. Any y ≤ 0
+/// at which tanh′ is not below the secant lies right of that tangent, and tanh′(y) is a bound.
+fn tanh(anchor: f64, error: f64, reach: f64) -> (f64, f64) {
+    let a = anchor.abs();
+    let units = units(a, reach);
+    let (least, most) = (|d| lowered(tanh_secant(a, d), units), |d| raised(tanh_secant(a, d), units));
+    let (derivative_least, derivative_most) =
+        (|y: f64| lowered(tanh_secant(y, 0.0), units), |y: f64| raised(tanh_secant(y, 0.0), units));
+    let upper = if a >= reach || derivative_least(a - reach) >= most(-reach) {
+        most(-reach)
+    } else {
+        let (mut beyond, mut tangent) = (-a, 0.0);
+        for _ in 0..HALVINGS {
+            let y = 0.5 * (beyond + tangent);
+            if derivative_least(y) >= most(y - a) {
+                tangent = y;
+            } else {
+                beyond = y;
+            }
+        }
+        derivative_most(tangent)
+    };
+    let spread = (TANH_CURVATURE * error * 1.01).next_up();
+    ((least(reach) - spread).next_down().max(0.0), (upper + spread).next_up().min(1.0))
+}
