@@ -284,6 +284,11 @@ magnitude!(
     Rounding::Nearest
 );
 
+impl LowerBound {
+    /// Nothing is bounded.
+    pub const ZERO: Self = Self(0.0);
+}
+
 impl UpperBound {
     /// The quantity is 0.
     pub const ZERO: Self = Self(0.0);

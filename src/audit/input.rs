@@ -3,12 +3,12 @@
 use candle_core::{DType, Device, Tensor};
 use nalgebra::{DMatrix, DVector};
 
+use super::certificates::{select_radius, JudgedModel, Requirement, SelectionError};
 use super::plan::AuditPlan;
 use super::record::{AttackRecord, EncoderRecord, InputRecord, LinearizationRecord, Outcome, ProbabilityRecord};
 use crate::attack::{structured_directions, AttackKind, AttackedInput, PixelBox, Threat, Victim};
 use crate::bounds::{first_order_ladder, BoundError, ExactMargin, FirstOrderDamage, LadderOutcome, LinearGaussian};
 use crate::linalg::{frobenius_norm, spectral_norm, LinalgError};
-use crate::margin::draws::distance_tolerance;
 use crate::margin::empirical::SearchTarget;
 use crate::margin::{minimum_radius, sample_distances, search_margin, DrawCounts, MinimumRadius};
 use crate::model::Vae;
@@ -21,7 +21,7 @@ use crate::stats::BinomialError;
 #[derive(Debug)]
 pub struct AuditedModel {
     single: Vae,
-    double: Vae,
+    judged: JudgedModel,
 }
 
 /// A record and the smallest refuting perturbation behind it.
@@ -36,8 +36,8 @@ pub struct AuditedInput {
 /// Why an input's audit broke down. Ends as a `failed` record, never as a pass.
 #[derive(Debug, thiserror::Error)]
 enum Breakdown {
-    #[error("the radius: {0}")]
-    Radius(QuantityError),
+    #[error("{0}")]
+    Selection(#[from] SelectionError),
     #[error("{0}")]
     Quantity(#[from] QuantityError),
     #[error("{0}")]
@@ -68,7 +68,7 @@ impl AuditedModel {
     /// # Errors
     /// If the device refuses the tensors.
     pub fn new(vae: &Vae, device: &Device) -> candle_core::Result<Self> {
-        Ok(Self { single: vae.converted(DType::F32, device)?, double: vae.converted(DType::F64, &Device::Cpu)? })
+        Ok(Self { single: vae.converted(DType::F32, device)?, judged: JudgedModel::new(vae)? })
     }
 
     /// Audits one input (d_x values). `index` names it and its random streams; `inputs` is how many inputs share the
@@ -99,13 +99,14 @@ impl AuditedModel {
             }
         }
         let victim = Victim::new(&self.single, input, plan.threat)?;
-        let judge = Victim::new(&self.double, input, plan.threat)?;
+        let judge = self.judged.judge(input, plan.threat)?;
 
-        let radius = select_radius(&judge, plan, &name)?;
+        let selection = format!("{name}/selection");
+        let radius = select_radius(&judge, plan.radius, plan.selection_draws, plan.seed, &selection)?;
         record.radius = Some(radius);
         let mut stream = plan.seed.stream(&format!("{name}/estimation"));
-        let distances = sample_distances(&judge, input, plan.estimation_draws, &mut stream)?;
-        let tolerance = distance_tolerance(&judge, radius)?;
+        let distances = sample_distances(judge.victim(), input, plan.estimation_draws, &mut stream)?;
+        let tolerance = judge.tolerance(input, radius);
         let probability = estimate_probability(DrawCounts::of(&distances, radius, tolerance), failure_probability)?;
         record.probability = Some(probability);
         let minimum = minimum_radius(&distances, plan.level, failure_probability, tolerance)?;
@@ -121,6 +122,11 @@ impl AuditedModel {
                 Ok(exact) => record.exact_margin = Some(exact),
                 Err(error) => record.reasons.push(format!("no exact margin: {error}")),
             }
+        }
+        let requirement = Requirement { threat: plan.threat, radius, level: plan.level };
+        match self.judged.certificates(&judge, &requirement, probability.lower) {
+            Ok(certificates) => record.certified = Some(certificates.record()),
+            Err(error) => record.reasons.push(format!("nothing is certified: {error}")),
         }
         let FirstOrder { jacobian, std, decoder_gram, .. } = first_order;
         let directions = structured_directions(&jacobian, &std, &decoder_gram)?;
@@ -158,7 +164,7 @@ impl AuditedModel {
         plan: &AuditPlan,
         record: &mut InputRecord,
     ) -> Result<FirstOrder, Breakdown> {
-        let vae = &self.double;
+        let vae = &self.judged.vae;
         let input = Tensor::from_slice(input, (1, input.len()), &Device::Cpu)?.to_dtype(DType::F64)?;
         let code = vae.encoder().forward(&input)?;
         let std = DVector::from_vec(code.std.squeeze(0)?.to_vec1::<f64>()?);
@@ -179,7 +185,7 @@ impl AuditedModel {
     }
 
     fn is_affine(&self) -> bool {
-        self.double.encoder().mean_network().is_affine() && self.double.decoder_mean().is_affine()
+        self.judged.vae.encoder().mean_network().is_affine() && self.judged.vae.decoder_mean().is_affine()
     }
 
     /// The margin of an affine model whose standard deviation does not see the perturbation.
@@ -189,7 +195,7 @@ impl AuditedModel {
         radius: Radius,
         level: Probability,
     ) -> Result<ExactMargin, Breakdown> {
-        let decoder = decoder_jacobian(&self.double, &first_order.latent)?;
+        let decoder = decoder_jacobian(&self.judged.vae, &first_order.latent)?;
         let model = LinearGaussian::new(&first_order.jacobian, &first_order.std, &decoder)?;
         let bracket = model.margin(radius, level, EXACT_TOLERANCE, EXACT_BUDGET)?;
         Ok(ExactMargin { lower: bracket.lower, upper: bracket.upper })
@@ -224,16 +230,6 @@ fn linearization(
         minimum_radius_ratio: ratio,
         within_interval: (minimum.lower.get()..=minimum.upper.get()).contains(&exact),
     })
-}
-
-fn select_radius(victim: &Victim<'_>, plan: &AuditPlan, name: &str) -> Result<Radius, Breakdown> {
-    let draws = match plan.radius {
-        crate::margin::RadiusRule::Absolute(_) => 0,
-        crate::margin::RadiusRule::Quantile(_) => plan.selection_draws,
-    };
-    let mut stream = plan.seed.stream(&format!("{name}/selection"));
-    let distances = sample_distances(victim, victim.input(), draws, &mut stream)?;
-    plan.radius.radius(&distances).map_err(Breakdown::Radius)
 }
 
 fn estimate_probability(counts: DrawCounts, failure_probability: Probability) -> Result<ProbabilityRecord, Breakdown> {
@@ -278,7 +274,7 @@ fn conclude(record: &mut InputRecord, plan: &AuditPlan) {
         let steps = attack.notes.non_finite;
         record.reasons.push(format!("{}: objective or gradient not a number in {steps} steps", attack.attack));
     }
-    let contradictions = if plan.threat == Threat::Mean { contradictions(record) } else { vec![] };
+    let contradictions = contradictions(record, plan.threat);
     record.outcome = if !contradictions.is_empty() {
         record.reasons.extend(contradictions);
         Outcome::Alarm
@@ -289,10 +285,14 @@ fn conclude(record: &mut InputRecord, plan: &AuditPlan) {
     };
 }
 
-/// Bounds from below that lie above one from above. Theorem 1 speaks of the `mean` threat only.
-fn contradictions(record: &InputRecord) -> Vec<String> {
+/// Bounds from below that lie above one from above. Theorem 1 speaks of the `mean` threat only; a certificate of the
+/// threat that was attacked.
+fn contradictions(record: &InputRecord, threat: Threat) -> Vec<String> {
     let mut below = Vec::new();
-    if let Some(ladder) = &record.first_order {
+    if let Some(certified) = record.certified {
+        below.push(("certificate", certified.best.get()));
+    }
+    if let Some(ladder) = record.first_order.filter(|_| threat == Threat::Mean) {
         let named = [("theorem1", ladder.theorem1), ("operator", ladder.operator), ("whitened", ladder.whitened)];
         below.extend(named.map(|(name, bound)| (name, bound.get())));
     }

@@ -4,6 +4,8 @@
 //! what is written per input and [`summary`] what is said about all of them. [`replay`] checks what a run saved, and
 //! [`linearization`] compares the decoder with its tangent as σ shrinks.
 
+pub mod certificates;
+pub mod certify;
 pub mod input;
 pub mod linearization;
 pub mod plan;

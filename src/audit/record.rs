@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::certificates::CertifiedRecord;
 use crate::attack::{AscentNotes, AttackKind};
 use crate::bounds::{ExactMargin, FirstOrderLadder, Proposition1};
 use crate::margin::{DrawCounts, MinimumRadius};
@@ -123,6 +124,8 @@ pub struct InputRecord {
     /// R(x) itself where encoder mean and decoder are affine and the threat is `mean`: enclosed for the network's matrices
     /// as computed. None for other networks and threats.
     pub exact_margin: Option<ExactMargin>,
+    /// What is certified under the plan's threat, with the probability's lower bound; none where a number was not finite.
+    pub certified: Option<CertifiedRecord>,
     /// The searches, one per attack.
     pub attacks: Vec<AttackRecord>,
     /// Norm of the smallest refuting perturbation of all attacks: R(x) is at most this.
@@ -147,6 +150,7 @@ impl InputRecord {
             first_order: None,
             linear_region: None,
             exact_margin: None,
+            certified: None,
             attacks: vec![],
             margin_upper: None,
             best_attack: None,

@@ -7,15 +7,15 @@ use serde::{Deserialize, Serialize};
 
 use super::record::InputRecord;
 use super::run::{perturbation_path, RunIdentity};
-use crate::attack::{AttackedInput, Victim};
+use crate::attack::AttackedInput;
 use crate::data::Dataset;
 use crate::files;
-use crate::margin::draws::count_draws;
-use crate::margin::DrawCounts;
+use crate::margin::{DrawCounts, Judge};
 use crate::model::file::{self, ModelError};
 use crate::model::{Model, Vae};
 use crate::quantity::{LowerBound, Probability, UpperBound};
 use crate::seed::Seed;
+use crate::sensitivity::RoundedVae;
 
 /// What a replay says about one perturbation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,6 +90,7 @@ pub enum ReplayError {
 pub struct Replay<'a> {
     identity: &'a RunIdentity,
     vae: Vae,
+    rounded: RoundedVae,
     dataset: &'a Dataset,
     draws: usize,
     seed: Seed,
@@ -120,7 +121,8 @@ impl<'a> Replay<'a> {
         let vae = model.vae.converted(DType::F64, &Device::Cpu)?;
         // Two bounds for each perturbation.
         let failure_probability = identity.plan.failure_probability.split(2 * perturbations);
-        Ok(Self { identity, vae, dataset, draws, seed, failure_probability })
+        let rounded = RoundedVae::of(&vae)?;
+        Ok(Self { identity, vae, rounded, dataset, draws, seed, failure_probability })
     }
 
     /// Replays the perturbation that `record`, read from the run's `inputs.jsonl`, claims for its input. r and the norm
@@ -150,9 +152,9 @@ impl<'a> Replay<'a> {
             return Err(wrong(format!("the run's record of input {input} has no radius or no refuted norm")));
         };
         let attacked = AttackedInput::from_values(&stored_input, attacked);
-        let victim = Victim::new(&self.vae, &stored_input, self.identity.plan.threat)?;
+        let judge = Judge::new(&self.vae, &self.rounded, &stored_input, self.identity.plan.threat)?;
         let mut stream = self.seed.stream(&format!("replay/{input}"));
-        let counts = count_draws(&victim, attacked.values(), radius, self.draws, &mut stream)?;
+        let counts = judge.count(attacked.values(), radius, self.draws, &mut stream)?;
         let bound = |error: crate::stats::BinomialError| wrong(error.to_string());
         let probability_lower = counts.probability_lower(self.failure_probability).map_err(bound)?;
         let probability_upper = counts.probability_upper(self.failure_probability).map_err(bound)?;

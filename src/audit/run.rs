@@ -23,7 +23,7 @@ use crate::seed::Seed;
 use crate::threads::Workers;
 
 /// Version of the run folder's layout.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// What the run is.
 pub const RUN_FILE: &str = "run.json";
 /// One record per line.

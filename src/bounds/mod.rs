@@ -1,5 +1,5 @@
-//! Radii from formulas: the first-order ladder of Theorem 1, the Gamma sum of Proposition 1, and the exact margin where
-//! everything is linear.
+//! Radii: the first-order ladder of Theorem 1, certificates that drop nothing, the Gamma sum of Proposition 1, and the
+//! exact margin where everything is linear.
 //!
 //! The ladder drops the theorem's O(ε), so its rungs are [`Estimate`](crate::quantity::Estimate)s and never
 //! lower bounds. The linear-Gaussian case is the yardstick: there the ladder must lie below the exact margin.
@@ -8,12 +8,16 @@ use crate::linalg::LinalgError;
 use crate::quantity::{Probability, QuantityError};
 use crate::stats::quadratic_form::QuadraticFormError;
 
+mod a_priori;
+mod certified;
 mod linear_gaussian;
 mod linear_margin;
 mod proposition1;
 mod shifted_normal;
 mod theorem1;
 
+pub use a_priori::{a_priori_radius, LipschitzConstants};
+pub use certified::{CertificationProblem, CertifiedRadii, CertifiedRadius, StdMovement};
 pub use linear_gaussian::{one_dimensional_margin, one_dimensional_probability, ExactMargin};
 pub use linear_margin::{LinearGaussian, MarginBracket};
 pub use proposition1::{FirstOrderDamage, Proposition1};

@@ -10,6 +10,7 @@ mod file;
 mod schema;
 
 pub use exact::ExactBound;
+pub(crate) use file::UNCOMMITTED;
 pub use file::{encode, sha256, CertificateError, CertificateFile};
 pub use schema::{
     Claim, DataIdentity, Draws, Entry, Evidence, Header, LayerScalings, Method, ModelIdentity, NetworkEvidence,

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::args::{AuditArguments, ProtocolArgument};
+use super::certify::radius_rule;
 use super::exit_code::ExitCode;
 use super::failure::Failure;
 use super::table;
@@ -12,15 +13,12 @@ use crate::attack::Effort;
 use crate::audit::input::AuditedModel;
 use crate::audit::run::{Existing, RunFile, RunFolder};
 use crate::audit::{Audit, AuditPlan, RunIdentity, Summary};
-use crate::margin::{Protocol, RadiusRule, SearchPlan};
+use crate::margin::{Protocol, SearchPlan};
 use crate::model::{embedded, Model};
 use crate::progress::Progress;
-use crate::quantity::Probability;
 use crate::seed::Seed;
 use crate::threads::Workers;
 
-/// Order of the quantile that chooses r where the user names neither r nor a quantile; the paper's.
-const DEFAULT_QUANTILE: f64 = 0.9;
 /// Relative width at which bisection stops where the user names none.
 const DEFAULT_TOLERANCE: f64 = 0.05;
 /// Algorithm 2's step where the user names none, in input units.
@@ -157,19 +155,15 @@ fn protocol(arguments: &AuditArguments) -> Result<Protocol, Failure> {
 }
 
 fn plan(arguments: &AuditArguments) -> Result<AuditPlan, Failure> {
-    let default_quantile = || Probability::new(DEFAULT_QUANTILE).map_err(|error| Failure::new(ExitCode::Bug, error));
-    let radius = match (arguments.r, arguments.r_quantile) {
-        (Some(radius), _) => RadiusRule::Absolute(radius),
-        (None, Some(order)) => RadiusRule::Quantile(order),
-        (None, None) => RadiusRule::Quantile(default_quantile()?),
-    };
+    let robustness = &arguments.robustness;
+    let radius = radius_rule(robustness)?;
     Ok(AuditPlan {
         radius,
-        level: arguments.level,
-        threat: arguments.threat,
-        failure_probability: arguments.failure_probability,
-        selection_draws: arguments.selection_draws,
-        estimation_draws: arguments.draws,
+        level: robustness.level,
+        threat: robustness.threat,
+        failure_probability: robustness.failure_probability,
+        selection_draws: robustness.selection_draws,
+        estimation_draws: robustness.draws,
         attacks: arguments.attack.clone(),
         search: SearchPlan {
             protocol: protocol(arguments)?,

@@ -13,6 +13,8 @@ pub enum ExitCode {
     Usage,
     /// Something could not be decided either way.
     Undecided,
+    /// A certificate, or an entry of one, that does not prove what it claims.
+    Rejected,
     /// A file or a line of input cannot be read or understood, or a file cannot be written.
     Unreadable,
     /// A bug in this program.
@@ -21,7 +23,8 @@ pub enum ExitCode {
 
 impl ExitCode {
     /// All of them, in order.
-    pub const ALL: [Self; 6] = [Self::Met, Self::NotMet, Self::Usage, Self::Undecided, Self::Unreadable, Self::Bug];
+    pub const ALL: [Self; 7] =
+        [Self::Met, Self::NotMet, Self::Usage, Self::Undecided, Self::Rejected, Self::Unreadable, Self::Bug];
 
     /// The number the system sees.
     #[must_use]
@@ -31,6 +34,7 @@ impl ExitCode {
             Self::NotMet => 1,
             Self::Usage => 2,
             Self::Undecided => 3,
+            Self::Rejected => 4,
             Self::Unreadable => 5,
             Self::Bug => 70,
         }
@@ -40,10 +44,11 @@ impl ExitCode {
     #[must_use]
     pub fn meaning(self) -> &'static str {
         match self {
-            Self::Met => "met: every input bracketed, every perturbation confirmed, the model trained, every question answered, or every verdict as recorded",
+            Self::Met => "met: every input bracketed or certified, every certificate verified, every perturbation confirmed, the model trained, every question answered, or every verdict as recorded",
             Self::NotMet => "not met: an alarm, a perturbation or counterexample that does not refute, training that broke down, or a verdict that differs",
             Self::Usage => "usage: arguments that make no sense or do not fit each other",
-            Self::Undecided => "undecided: at least one input, question or claim could not be decided, and nothing is not met",
+            Self::Undecided => "undecided: at least one input, entry, question or claim could not be decided, and nothing is not met",
+            Self::Rejected => "rejected: a certificate that does not prove what it claims",
             Self::Unreadable => "a file or a line of input that cannot be read, understood or written",
             Self::Bug => "a bug in vaecert",
         }

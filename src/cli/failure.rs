@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use super::exit_code::ExitCode;
+use crate::audit::certify::CertifyError;
 use crate::audit::linearization::LinearizationError;
 use crate::audit::replay::ReplayError;
 use crate::audit::run::RunError;
@@ -105,6 +106,21 @@ impl From<RunError> for Failure {
             | RunError::Range { .. }
             | RunError::NoInputs
             | RunError::Shape { .. } => Self::new(ExitCode::Usage, error),
+            _ => Self::new(ExitCode::Unreadable, error),
+        }
+    }
+}
+
+impl From<CertifyError> for Failure {
+    fn from(error: CertifyError) -> Self {
+        match error {
+            CertifyError::Output(error) => error.into(),
+            CertifyError::Run(error) => error.into(),
+            CertifyError::Exists { .. }
+            | CertifyError::NothingToResume { .. }
+            | CertifyError::InUse { .. }
+            | CertifyError::OtherRun { .. } => Self::new(ExitCode::Usage, error),
+            CertifyError::Encoding(_) | CertifyError::Tensor(_) => Self::new(ExitCode::Bug, error),
             _ => Self::new(ExitCode::Unreadable, error),
         }
     }

@@ -2,6 +2,7 @@
 
 mod args;
 mod audit;
+mod certify;
 pub mod claims;
 pub mod exit_code;
 mod failure;
@@ -11,6 +12,7 @@ mod replay;
 pub mod table;
 mod terminal;
 mod train;
+mod verify;
 
 use std::io::Write;
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -55,6 +57,8 @@ pub fn run() -> std::process::ExitCode {
 fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
     match arguments.command {
         Command::Audit(arguments) => audit::audit(*arguments),
+        Command::Certify(arguments) => certify::certify(&arguments),
+        Command::Verify(arguments) => verify::verify(&arguments),
         Command::Train(arguments) => train::train(*arguments),
         Command::Replay(arguments) => replay::replay(&arguments),
         Command::Linearization(arguments) => linearization::linearization(&arguments),

@@ -8,14 +8,12 @@ use candle_core::Result;
 use serde::{Deserialize, Serialize};
 
 use crate::attack::Victim;
-use crate::quantity::{LowerBound, Probability, Radius, UpperBound};
+use crate::model::Vae;
+use crate::quantity::{LowerBound, Probability, Radius, Threat, UpperBound};
 use crate::seed::{standard_normal, Stream};
+use crate::sensitivity::rounded_network::RoundedCode;
+use crate::sensitivity::RoundedVae;
 use crate::stats::{clopper_pearson_lower, clopper_pearson_upper, BinomialError};
-
-/// Error granted to a distance computed in double precision, relative to ‖g(μ(x))‖ + r: about a million units in the
-/// last place. It covers the rounding of networks whose weights do not cancel by more than that; it is an assumption
-/// about the network, not a theorem.
-pub const DISTANCE_TOLERANCE: f64 = 1e-10;
 
 /// Draws per batch of decodes; bounds memory, and part of what a run's bytes depend on.
 pub(crate) const DRAWS_PER_BATCH: usize = 1024;
@@ -75,12 +73,58 @@ impl DrawCounts {
     }
 }
 
-/// The error granted to a distance of this victim, in output units: [`DISTANCE_TOLERANCE`] · (‖g(μ(x))‖ + r).
-///
-/// # Errors
-/// If a tensor operation fails.
-pub fn distance_tolerance(victim: &Victim<'_>, radius: Radius) -> Result<f64> {
-    Ok(DISTANCE_TOLERANCE * (victim.reconstruction_norm()? + radius.get()))
+/// One input in double precision on the processor, with a bound of the error of every distance computed for it.
+#[derive(Debug)]
+pub struct Judge<'a> {
+    victim: Victim<'a>,
+    rounded: &'a RoundedVae,
+    code: RoundedCode,
+    threat: Threat,
+}
+
+impl<'a> Judge<'a> {
+    /// A judge for `input` (d_x values). `vae` must be in double precision, and `rounded` made from it.
+    ///
+    /// # Errors
+    /// If the input has another length than the model expects.
+    pub fn new(vae: &'a Vae, rounded: &'a RoundedVae, input: &[f32], threat: Threat) -> Result<Self> {
+        Ok(Self { victim: Victim::new(vae, input, threat)?, rounded, code: rounded.code(input), threat })
+    }
+
+    /// The input with its code and its undisturbed reconstruction.
+    #[must_use]
+    pub fn victim(&self) -> &Victim<'a> {
+        &self.victim
+    }
+
+    /// The code of the input, with bounds of its error.
+    #[must_use]
+    pub fn code(&self) -> &RoundedCode {
+        &self.code
+    }
+
+    /// How far a computed distance ‖Δ(x, δ; η)‖ of about `radius` may be from the true one, in output units: a bound of
+    /// all rounding on the way, and twice as much for another order of summation elsewhere.
+    #[must_use]
+    pub fn tolerance(&self, attacked: &[f32], radius: Radius) -> f64 {
+        let mut code = self.rounded.code(attacked);
+        if self.threat == Threat::Mean {
+            code.std.clone_from(&self.code.std);
+        }
+        2.0 * self.rounded.distance_error(&self.code, &code, 2.0 * radius.get())
+    }
+
+    /// [`DrawCounts`] of `draws` fresh draws at a perturbed input.
+    ///
+    /// # Errors
+    /// If a tensor operation fails.
+    pub fn count(&self, attacked: &[f32], radius: Radius, draws: usize, stream: &mut Stream) -> Result<DrawCounts> {
+        let tolerance = self.tolerance(attacked, radius);
+        let mut counts = DrawCounts::default();
+        let add = |batch: Vec<f64>| counts.add(DrawCounts::of(&batch, radius, tolerance));
+        for_each_batch(&self.victim, attacked, draws, stream, add)?;
+        Ok(counts)
+    }
 }
 
 /// `draws` independent values of ‖Δ(x, δ; η)‖₂ for one perturbed input, in output units and in the stream's order.
@@ -91,23 +135,6 @@ pub fn sample_distances(victim: &Victim<'_>, attacked: &[f32], draws: usize, str
     let mut distances = Vec::with_capacity(draws);
     for_each_batch(victim, attacked, draws, stream, |batch| distances.extend(batch))?;
     Ok(distances)
-}
-
-/// [`DrawCounts`] of `draws` fresh draws. `victim` must be in double precision.
-///
-/// # Errors
-/// If a tensor operation fails.
-pub fn count_draws(
-    victim: &Victim<'_>,
-    attacked: &[f32],
-    radius: Radius,
-    draws: usize,
-    stream: &mut Stream,
-) -> Result<DrawCounts> {
-    let tolerance = distance_tolerance(victim, radius)?;
-    let mut counts = DrawCounts::default();
-    for_each_batch(victim, attacked, draws, stream, |batch| counts.add(DrawCounts::of(&batch, radius, tolerance)))?;
-    Ok(counts)
 }
 
 fn for_each_batch(

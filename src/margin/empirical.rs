@@ -7,7 +7,7 @@
 use candle_core::Result;
 use serde::{Deserialize, Serialize};
 
-use super::draws::{count_draws, DrawCounts};
+use super::draws::{DrawCounts, Judge};
 use crate::attack::{
     scaled, AscentNotes, Attack, AttackKind, AttackedInput, Constraint, Effort, PixelBox, Task, Victim,
 };
@@ -79,7 +79,7 @@ pub struct SearchTarget<'a> {
     /// The input, in the precision and on the device that attack.
     pub victim: &'a Victim<'a>,
     /// The same input in double precision on the processor, for decisions.
-    pub judge: &'a Victim<'a>,
+    pub judge: &'a Judge<'a>,
     /// r.
     pub radius: Radius,
     /// m.
@@ -348,7 +348,7 @@ impl<'a> Search<'a> {
         let mut stream = self.seed.stream(&format!("{}/decision/{}", self.name, self.decisions));
         self.decisions += 1;
         let Search { target, plan, .. } = self;
-        let counts = count_draws(target.judge, attacked.values(), target.radius, plan.decision_draws, &mut stream)?;
+        let counts = target.judge.count(attacked.values(), target.radius, plan.decision_draws, &mut stream)?;
         let Ok(probability_upper) = counts.probability_upper(self.failure_per_decision) else { return Ok(false) };
         let refutes = probability_upper.get() <= self.target.level.get();
         let shortest = self.best.as_ref().is_none_or(|best| attacked.norm() < best.attacked.norm());

@@ -5,6 +5,6 @@ pub mod draws;
 pub mod empirical;
 pub mod radius;
 
-pub use draws::{sample_distances, DrawCounts};
+pub use draws::{sample_distances, DrawCounts, Judge};
 pub use empirical::{search_margin, MarginSearch, Protocol, SearchPlan};
 pub use radius::{minimum_radius, MinimumRadius, RadiusRule};

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::file::{Model, ModelError};
 
-/// Written by `vaecert train --data digits --epochs 300 --batch-size 64 --out digits.safetensors`.
-const DIGITS: &[u8] = include_bytes!("../../fixtures/models/digits.safetensors");
+/// The bytes of its file, written by `vaecert train --data digits --epochs 300 --batch-size 64 --out digits.safetensors`.
+pub const DIGITS: &[u8] = include_bytes!("../../fixtures/models/digits.safetensors");
 
 /// A β-VAE (β = 1, 64-64-8 encoder, 8-64-64 decoder) trained on the embedded digits.
 ///

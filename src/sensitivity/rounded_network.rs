@@ -9,7 +9,9 @@ use nalgebra::{DMatrix, DVector};
 
 use super::jacobian::to_matrix;
 use crate::linalg::{frobenius_upper, relative_rounding, rounded_up, spectral_norm_upper, EnclosedMatrix};
+use crate::model::architecture::StdLink;
 use crate::model::{Activation, Network, Vae};
+use crate::stats::Enclosure;
 
 /// One layer: h = φ(W h + b).
 #[derive(Debug)]
@@ -45,6 +47,15 @@ pub struct RoundedVector {
     pub error: f64,
 }
 
+/// The code of one input with bounds of its error.
+#[derive(Debug, Clone)]
+pub struct RoundedCode {
+    /// μ(x), `[d_z]`.
+    pub mean: RoundedVector,
+    /// σ(x), `[d_z]`, entry by entry.
+    pub std: Vec<Enclosure>,
+}
+
 /// The networks of a VAE. The trunk is shared.
 #[derive(Debug, Clone)]
 pub struct RoundedVae {
@@ -54,10 +65,23 @@ pub struct RoundedVae {
     pub std: RoundedNetwork,
     /// z ↦ g(z).
     pub decoder: RoundedNetwork,
+    /// From the head's output to a standard deviation.
+    pub std_link: StdLink,
+    /// τ.
+    pub std_floor: f64,
 }
 
+/// No draw of the standard normal is larger: the tail of the ziggurat ends at 3.66 − ln(2⁻⁵³)/3.65.
+const LARGEST_DRAW: f64 = 16.0;
 /// Error of an activation as a share of its value: eight units in the last place, four for each function of the system.
 const ACTIVATION_ERROR: f64 = 8.0 * f64::EPSILON;
+
+impl RoundedVector {
+    /// Of a network without layers, which no architecture has.
+    fn unknown() -> Self {
+        Self { values: DVector::zeros(0), error: f64::INFINITY }
+    }
+}
 
 impl RoundedLayer {
     fn new(weight: DMatrix<f64>, bias: DVector<f64>, activation: Activation) -> Self {
@@ -176,7 +200,48 @@ impl RoundedVae {
         if trunk.is_empty() {
             std = RoundedNetwork::new(std.layers);
         }
-        Ok(Self { mean, std, decoder: RoundedNetwork::of(vae.decoder_mean())? })
+        let decoder = RoundedNetwork::of(vae.decoder_mean())?;
+        let architecture = vae.architecture();
+        Ok(Self { mean, std, decoder, std_link: architecture.std_link, std_floor: architecture.std_floor })
+    }
+
+    /// μ(x) and σ(x) at `input`, `[d_x]`.
+    #[must_use]
+    pub fn code(&self, input: &[f32]) -> RoundedCode {
+        let output =
+            |network: &RoundedNetwork| network.pre_activations(input).pop().unwrap_or_else(RoundedVector::unknown);
+        let head = output(&self.std);
+        let std = head.values.iter().map(|&value| self.standard_deviation(Enclosure { value, error: head.error }));
+        RoundedCode { mean: output(&self.mean), std: std.collect() }
+    }
+
+    fn standard_deviation(&self, head: Enclosure) -> Enclosure {
+        let linked = match self.std_link {
+            StdLink::HalfLogVariance => (head * 0.5).exp(),
+            StdLink::Softplus if head.value > 0.0 => head + ((-head).exp() + 1.0).ln(),
+            StdLink::Softplus => (head.exp() + 1.0).ln(),
+        };
+        linked + self.std_floor
+    }
+
+    /// A bound of the error of a distance ‖g(z) − g(μ(x))‖ of at most about `distance`, computed in double precision
+    /// for any draw z of the code `attacked` and the code `reference` of x; output units. Whatever order products are
+    /// summed in; draws of the standard normal are at most [`LARGEST_DRAW`].
+    #[must_use]
+    pub fn distance_error(&self, reference: &RoundedCode, attacked: &RoundedCode, distance: f64) -> f64 {
+        let draw = LARGEST_DRAW * (attacked.std.len() as f64).sqrt();
+        let largest_std = attacked.std.iter().map(|std| std.upper()).fold(0.0, f64::max);
+        let std_error = attacked.std.iter().map(|std| std.error + 8.0 * f64::EPSILON * std.value).fold(0.0, f64::max);
+        let mean = norm_upper(&attacked.mean.values) + attacked.mean.error;
+        let size = rounded_up(mean + largest_std * draw);
+        let error = rounded_up(attacked.mean.error + std_error * draw + 4.0 * f64::EPSILON * size);
+        let undisturbed = norm_upper(&reference.mean.values) + reference.mean.error;
+        let outputs = self.decoder.layers().last().map_or(0, |layer| layer.bias.len());
+        rounded_up(
+            self.decoder.forward_error(size, error)
+                + self.decoder.forward_error(undisturbed, reference.mean.error)
+                + relative_rounding(outputs) * 2.0 * distance,
+        )
     }
 }
 

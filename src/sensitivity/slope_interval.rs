@@ -17,7 +17,8 @@ use super::rounded_network::{RoundedNetwork, RoundedVector};
 use super::secant::secant_range;
 use crate::certificate::{LayerScalings, NetworkEvidence};
 use crate::linalg::{
-    frobenius_upper, largest_eigenvalue_upper, rounded_up, CertifiedInverse, EnclosedMatrix, LinalgError,
+    eigendecomposition, frobenius_upper, largest_eigenvalue_upper, rounded_up, CertifiedInverse, EnclosedMatrix,
+    LinalgError,
 };
 use crate::stats::Enclosure;
 
@@ -70,6 +71,8 @@ pub struct SlopeInterval<'a> {
     outgoing: Vec<Vec<f64>>,
 }
 
+/// Factor of a pre-activation's error for which the linear region leaves room.
+const KNOWN_LESS_WELL: f64 = 16.0;
 /// A column's norm counts as at least this share of the largest.
 const LEAST_SHARE: f64 = 1e-3;
 
@@ -131,6 +134,18 @@ impl<'a> SlopeInterval<'a> {
     /// Number of layers L.
     pub(crate) fn depth(&self) -> usize {
         self.network.layers().len()
+    }
+
+    /// Layers with an activation in front of another layer: L − 1.
+    #[must_use]
+    pub fn hidden_layers(&self) -> usize {
+        self.depth().saturating_sub(1)
+    }
+
+    /// Width of the output.
+    #[must_use]
+    pub fn output_dim(&self) -> usize {
+        self.output_weight.value.nrows()
     }
 
     /// The weight that leads to layer `layer`.
@@ -227,6 +242,35 @@ impl<'a> SlopeInterval<'a> {
         Ok((next.loewner_upper(), Step { nominal: nominal.value, coupling, uncertain, inverse }))
     }
 
+    /// The ball in which no unit with a kink changes its slope, and the shape Q of the scaled output there; a curved
+    /// unit has the slope φ′(a), which is right at the input only, and makes the ball a point. The radius is rounded
+    /// down and leaves room for a pre-activation that is known less well elsewhere.
+    ///
+    /// # Errors
+    /// [`ReachError::NonFinite`].
+    pub fn linear_region(&self) -> Result<(f64, DMatrix<f64>), ReachError> {
+        let mut shape = self.first();
+        let mut radius = f64::INFINITY;
+        for layer in 0..self.depth().saturating_sub(1) {
+            let RoundedVector { values, error } = &self.values[layer];
+            let activation = self.activation(layer);
+            if !activation.is_piecewise_linear() {
+                radius = 0.0;
+            } else if activation.has_kink() {
+                for (value, reach) in values.iter().zip(&shape.diagonal()) {
+                    let room = (value.abs() - KNOWN_LESS_WELL * error).max(0.0);
+                    let distance = room / rounded_up(rounded_up(reach.max(0.0).sqrt()));
+                    radius = radius.min(distance.next_down().max(0.0));
+                }
+            }
+            let centres = values.map(|value| activation.slope_at_output(activation.value(value)));
+            let half_widths = DVector::zeros(values.len());
+            let slopes = Slopes { centres, half_widths };
+            shape = self.step(layer, &shape, &slopes, &LayerScalings::default())?.0;
+        }
+        Ok((radius, shape))
+    }
+
     /// Bounds the output for perturbations of L2 norm at most `norm` (ρ), with the scalings of `evidence`.
     ///
     /// The bound holds for the network over the real numbers. Error: upwards, by rounding only.
@@ -262,6 +306,74 @@ fn column_norms(matrix: &DMatrix<f64>) -> Vec<f64> {
     let norms: Vec<f64> = matrix.column_iter().map(|column| column.norm()).collect();
     let least = LEAST_SHARE * norms.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
     norms.into_iter().map(|norm| norm.max(least)).collect()
+}
+
+/// Where a bound is loose.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Looseness {
+    /// ρ‖MJ‖₂, what the bound would be without a change of slope.
+    pub first_order: f64,
+    /// The bound.
+    pub norm: f64,
+    /// Per hidden layer: units, units whose slope is not certain, and the largest parts of the bound's square, in its
+    /// worst direction, that are due to one unit's range: (unit, share), largest first.
+    pub layers: Vec<(usize, usize, Vec<(usize, f64)>)>,
+}
+
+/// Units named per layer.
+const NAMED_UNITS: usize = 5;
+
+impl SlopeInterval<'_> {
+    /// Where the bound for `norm` with these scalings is loose. Estimates, for reading only.
+    ///
+    /// # Errors
+    /// As [`SlopeInterval::reach`].
+    pub fn looseness(&self, norm: f64, evidence: &NetworkEvidence) -> Result<Looseness, ReachError> {
+        let bound = self.reach(norm, evidence)?;
+        let (_, linear) = self.linear_region()?;
+        let first_order = norm * largest_eigenvalue_upper(&linear)?.sqrt();
+        let mut shape = self.first();
+        let (mut slopes, mut steps) = (Vec::new(), Vec::new());
+        for (target, chain) in evidence.chains.iter().enumerate() {
+            slopes.push(self.slopes(target, &shape, norm)?);
+            shape = self.first();
+            steps.clear();
+            for (layer, (slopes, scalings)) in slopes.iter().zip(chain).enumerate() {
+                let (next, step) = self.step(layer, &shape, slopes, scalings)?;
+                shape = next;
+                steps.push(step);
+            }
+        }
+        let eigen = eigendecomposition(shape)?;
+        let top = eigen.eigenvalues.imax();
+        let largest = eigen.eigenvalues[top].max(f64::MIN_POSITIVE);
+        let mut functional = eigen.eigenvectors.column(top).transpose();
+        let mut layers = Vec::new();
+        for (layer, step) in steps.iter().enumerate().rev() {
+            let mut back = &functional * &step.nominal;
+            let chain = evidence.chains.last().map(|chain| &chain[layer]);
+            let lambda = chain.map_or(Ok(vec![]), |chain| scalings_of(layer, &step.uncertain, chain))?;
+            let Slopes { centres, half_widths } = &slopes[layer];
+            let part = |(&unit, lambda): (&usize, &f64)| {
+                (unit, lambda * (half_widths[unit] * back[unit] / centres[unit]).powi(2) / largest)
+            };
+            let mut parts: Vec<(usize, f64)> = step.uncertain.iter().zip(&lambda).map(part).collect();
+            parts.sort_by(|a, b| b.1.total_cmp(&a.1));
+            parts.truncate(NAMED_UNITS);
+            layers.push((half_widths.len(), step.uncertain.len(), parts));
+            if let Some(inverse) = &step.inverse {
+                let worst = inverse.solve_right(&(&functional * &step.coupling).into_owned().resize(
+                    1,
+                    step.uncertain.len(),
+                    0.0,
+                ));
+                step.uncertain.iter().enumerate().for_each(|(place, &unit)| back[unit] += worst[place]);
+            }
+            functional = back;
+        }
+        layers.reverse();
+        Ok(Looseness { first_order, norm: bound.norm, layers })
+    }
 }
 
 /// M diag(v), each entry rounded once more.

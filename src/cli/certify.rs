@@ -1,0 +1,201 @@
+//! `vaecert certify`: a certificate for every input.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use super::args::{CertifyArguments, RobustnessArguments};
+use super::exit_code::ExitCode;
+use super::failure::Failure;
+use super::table::short;
+use super::terminal::Terminal;
+use crate::audit::certificates::JudgedModel;
+use crate::audit::certify::{header, CertificateWriter, CertifyPlan, ExistingCertificate};
+use crate::audit::AuditPlan;
+use crate::certificate::{encode, sha256, Entry, Header, Method, Outcome};
+use crate::files;
+use crate::margin::RadiusRule;
+use crate::model::{embedded, Model, ModelError};
+use crate::progress::Progress;
+use crate::quantity::Probability;
+use crate::seed::Seed;
+use crate::threads::Workers;
+
+/// Order of the quantile that chooses r where the user names neither r nor a quantile; the paper's.
+const DEFAULT_QUANTILE: f64 = 0.9;
+/// Where certificates go that name no file.
+const DEFAULT_FOLDER: &str = "vaecert-runs";
+
+/// Where r comes from.
+pub(super) fn radius_rule(arguments: &RobustnessArguments) -> Result<RadiusRule, Failure> {
+    let default_quantile = || Probability::new(DEFAULT_QUANTILE).map_err(|error| Failure::new(ExitCode::Bug, error));
+    Ok(match (arguments.r, arguments.r_quantile) {
+        (Some(radius), _) => RadiusRule::Absolute(radius),
+        (None, Some(order)) => RadiusRule::Quantile(order),
+        (None, None) => RadiusRule::Quantile(default_quantile()?),
+    })
+}
+
+/// A model with the bytes of its file, and what to call it.
+pub(super) fn model_file(path: Option<&Path>) -> Result<(Model, Vec<u8>, String), Failure> {
+    let (bytes, named, name) = match path {
+        Some(path) => {
+            let read = files::read_regular(path);
+            let bytes = read.map_err(|source| ModelError::Io { path: path.to_owned(), source })?;
+            (bytes, path.to_owned(), path.display().to_string())
+        }
+        None => (embedded::DIGITS.to_vec(), PathBuf::from("(embedded)"), "embedded digits β-VAE".to_owned()),
+    };
+    Ok((Model::from_bytes(&bytes, &named)?, bytes, name))
+}
+
+/// Certifies inputs, prints them as they finish, then a summary.
+pub(crate) fn certify(arguments: &CertifyArguments) -> Result<ExitCode, Failure> {
+    let plan = plan(arguments)?;
+    let workers = Workers::new(arguments.threads)?;
+    let (model, bytes, name) = model_file(arguments.model.as_deref())?;
+    let choice = arguments.chosen.choice()?;
+    let dataset = choice.source.load(choice.split, choice.seed)?;
+    let header = header(&model, &bytes, &choice, &dataset, &plan)?;
+    let path = arguments.out.clone().unwrap_or_else(|| default_file(&header));
+    let existing = if arguments.overwrite || arguments.out.is_none() && !arguments.resume {
+        // A file that nobody named is named after everything that decides its contents.
+        ExistingCertificate::Overwrite
+    } else if arguments.resume {
+        ExistingCertificate::Resume
+    } else {
+        ExistingCertificate::Refuse
+    };
+    let judged = JudgedModel::new(&model.vae)?;
+    let mut writer = CertificateWriter::open(&path, header.clone(), existing)?;
+    let mut terminal = Terminal::new();
+    if arguments.json {
+        terminal.print(&String::from_utf8_lossy(&encode(&header).map_err(|e| Failure::new(ExitCode::Bug, e))?))?;
+    } else {
+        terminal.print(&heading(&header, &name))?;
+    }
+    terminal.begin("inputs", header.inputs, writer.finished().len());
+    let mut taken_over = writer.finished().len();
+    let mut summary = Summary::default();
+    let outcome = writer.run(&workers, &judged, &dataset, |entry| {
+        summary.add(entry);
+        if taken_over > 0 {
+            taken_over -= 1;
+        } else {
+            terminal.step(&summary.certified_so_far());
+        }
+        if arguments.json {
+            return terminal.print(&String::from_utf8_lossy(&encode(entry)?));
+        }
+        let input = dataset.row(entry.input).unwrap_or_default();
+        let explanation = if arguments.explain { judged.explain(entry, input) } else { String::new() };
+        terminal.print(&(row(entry) + &explanation))
+    });
+    terminal.end();
+    outcome?;
+    if !arguments.json {
+        terminal.print(&summary.text(&path))?;
+    }
+    Ok(if summary.certified == summary.entries { ExitCode::Met } else { ExitCode::Undecided })
+}
+
+fn plan(arguments: &CertifyArguments) -> Result<CertifyPlan, Failure> {
+    let robustness = &arguments.robustness;
+    let mut checked =
+        AuditPlan::standard(radius_rule(robustness)?, robustness.failure_probability, Seed(arguments.seed));
+    checked.level = robustness.level;
+    checked.threat = robustness.threat;
+    checked.selection_draws = robustness.selection_draws;
+    checked.estimation_draws = robustness.draws;
+    checked.check()?;
+    Ok(CertifyPlan {
+        radius: checked.radius,
+        level: checked.level,
+        threat: checked.threat,
+        failure_probability: checked.failure_probability,
+        selection_draws: checked.selection_draws,
+        estimation_draws: checked.estimation_draws,
+        seed: checked.seed,
+    })
+}
+
+fn default_file(header: &Header) -> PathBuf {
+    let line = encode(header).unwrap_or_default();
+    Path::new(DEFAULT_FOLDER).join(format!("certificate-{}.jsonl", short(&sha256(&line))))
+}
+
+fn heading(header: &Header, model: &str) -> String {
+    format!(
+        "{}\nmodel {model} ({}), data {} ({}), {} draws per input, seed {}\ncertified is {}\n\n{:>5} {:>9} {:>7}  {:>11}  {}\n{:>5} {:>9} {:>7}  {:>11}\n",
+        header.claim,
+        short(&header.model.file_sha256),
+        header.data.name,
+        header.data.split,
+        header.estimation_draws,
+        header.seed,
+        header.semantics,
+        "input", "r", "P ≥", "certified ≥", "by",
+        "", "output", "", "input units"
+    )
+}
+
+/// The argument's name in tables.
+pub(super) fn method_name(method: Method) -> &'static str {
+    match method {
+        Method::LinearRegion => "linear region",
+        Method::SlopeInterval => "slope interval",
+        Method::APriori => "a priori",
+    }
+}
+
+fn row(entry: &Entry) -> String {
+    let missing = || "-".to_owned();
+    let radius = entry.radius.map_or_else(missing, |radius| radius.to_string());
+    let probability = entry.draws.map_or_else(missing, |draws| format!("{:.4}", draws.probability_lower));
+    let (certified, by) = match (&entry.claim, entry.outcome) {
+        (Some(claim), _) => (claim.certified_radius.decimal.clone(), method_name(claim.method).to_owned()),
+        (None, Outcome::Abstained) => (missing(), format!("abstained: {}", entry.reasons.join("; "))),
+        (None, _) => (missing(), format!("UNDECIDED: {}", entry.reasons.join("; "))),
+    };
+    format!("{:>5} {radius:>9} {probability:>7}  {certified:>11}  {by}\n", entry.input)
+}
+
+/// Counts and certified radii.
+#[derive(Default)]
+struct Summary {
+    entries: usize,
+    certified: usize,
+    abstained: usize,
+    radii: Vec<f64>,
+}
+
+impl Summary {
+    fn add(&mut self, entry: &Entry) {
+        self.entries += 1;
+        self.abstained += usize::from(entry.outcome == Outcome::Abstained);
+        let radius = entry.claim.as_ref().and_then(|claim| claim.certified_radius.get());
+        self.certified += usize::from(radius.is_some());
+        // An input without a certificate counts in every denominator.
+        self.radii.push(radius.map_or(0.0, |radius| radius.get()));
+    }
+
+    fn certified_so_far(&self) -> String {
+        format!("{} certified", self.certified)
+    }
+
+    fn text(&self, path: &Path) -> String {
+        let Self { entries, certified, abstained, radii } = self;
+        let mut sorted = radii.clone();
+        sorted.sort_by(f64::total_cmp);
+        let mut text = format!(
+            "\n{entries} inputs: {certified} certified, {abstained} abstained, {} undecided\n",
+            entries - certified - abstained
+        );
+        // The lower middle, so that at least half of the inputs reach it.
+        let median = sorted.get(entries.saturating_sub(1) / 2).copied().unwrap_or(0.0);
+        if let Ok(median) = crate::quantity::LowerBound::new(median) {
+            let _ = writeln!(text, "half of the inputs or more are certified up to {median} (input units, L2)");
+        }
+        let _ = writeln!(text, "written to {0}; check it with: vaecert verify {0}", path.display());
+        text
+    }
+}
