@@ -9,9 +9,10 @@
 //!
 //! An audit brackets R(x) input by input. From above by *refutations*: perturbations found by attacks that break
 //! robustness on draws never used before, so that R(x) is at most their norm except with a stated probability. From
-//! below by what Theorem 1 promises to first order; because the theorem drops a term of unknown size, these are
-//! *estimates*, never certificates. Under the threat `mean`, which is the theorem's, an estimate above a refutation is
-//! raised as an alarm.
+//! below by *certificates*, which hold for the network over the real numbers and drop nothing, and beside them by what
+//! Theorem 1 promises to first order: *estimates*, never certificates, because the theorem drops a term of unknown size.
+//! A certificate above a refutation, and under the threat `mean`, which is the theorem's, an estimate above one, is raised
+//! as an alarm. Certificates come with evidence that [`verify`] re-checks without trusting what made them.
 //!
 //! Some of the paper's statements are false as printed. [`claims`] finds out which, on random problems whose truth is
 //! known, and says what is true instead; a page per claim, `proofs/<id>.md`, proves it.
@@ -44,14 +45,15 @@
 //!   [`progress`] · [`files`]: writes that survive a kill · [`threads`]: results that do not depend on their number
 //! * [`stats`]: binomial bounds, order statistics, the normal distribution, quadratic forms in normal variables, arithmetic
 //!   with error bounds · [`linalg`]: norms, singular vectors, eigenvalues, enclosed where a proof needs it
+//! * [`certificate`]: what a certificate claims and its evidence, as a file; read and written, never computed
 //! * [`data`]: where inputs come from
 //! * [`model`]: layers, networks, the VAE, its training, its file
-//! * [`sensitivity`]: how far the code can move: Jacobians and the linear region
-//! * [`bounds`]: Theorem 1 and its sharper forms; the Gamma sum of Proposition 1; the exact margin of a linear-Gaussian
-//!   VAE
+//! * [`sensitivity`]: how far the code can move: Jacobians, the linear region, the slope-interval bound
+//! * [`bounds`]: Theorem 1 and its sharper forms; certified radii; the Gamma sum of Proposition 1; the exact margin of a
+//!   linear-Gaussian VAE
 //! * [`attack`]: perturbations that may break robustness
 //! * [`margin`]: r, P(‖Δ‖ ≤ r) and the smallest refuted norm
-//! * [`audit`]: all of it for one input, for many, and the summary; replaying what a run saved
+//! * [`audit`]: all of it for one input, for many, and the summary; replaying what a run saved; writing certificates
 //! * [`claims`]: the theory itself on trial: the paper's statements, searched for minimal counterexamples
 //! * [`verify`]: certificates checked, without any of the code that makes them
 //! * [`cli`]: the command line

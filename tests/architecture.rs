@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Modules from the ground up; each may use those before it, and itself.
-const ORDER: [&str; 15] = [
+const ORDER: [&str; 16] = [
     "quantity",
     "seed",
     "progress",
     "files",
     "threads",
+    "certificate",
     "stats",
     "linalg",
     "data",
@@ -74,10 +75,55 @@ fn dependencies_point_one_way() {
     }
 }
 
+/// What a file mentions as `crate::NAME`.
+fn mentioned(text: &str) -> BTreeSet<String> {
+    let code: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+    let code = code.join("\n");
+    let name = |rest: &str| rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    code.split("crate::").skip(1).map(name).collect()
+}
+
+#[test]
+fn the_checker_sees_quantities_and_the_certificates_layout_and_nothing_else() {
+    let allowed = BTreeSet::from(["quantity".to_owned(), "certificate".to_owned()]);
+    let mut files = 0;
+    for (_, path, text) in sources().into_iter().filter(|(module, ..)| module == "verify") {
+        files += 1;
+        let text = without_tests(&text);
+        if is_test_file(&path) {
+            continue;
+        }
+        let others: Vec<_> = mentioned(text).difference(&allowed).cloned().collect();
+        assert!(others.is_empty(), "{} uses {others:?}", path.display());
+        for kept in ["nalgebra", "candle", "gemm", "statrs"] {
+            let used = text.lines().any(|line| !line.trim_start().starts_with("//") && line.contains(kept));
+            assert!(!used, "{} uses {kept}", path.display());
+        }
+    }
+    assert!(files > 5);
+}
+
+#[test]
+fn the_certificates_layout_computes_nothing() {
+    let allowed = BTreeSet::from(["quantity".to_owned(), "files".to_owned()]);
+    for (_, path, text) in sources().into_iter().filter(|(module, ..)| module == "certificate") {
+        let others: Vec<_> = mentioned(without_tests(&text)).difference(&allowed).cloned().collect();
+        assert!(others.is_empty(), "{} uses {others:?}", path.display());
+    }
+}
+
+#[test]
+fn nothing_but_the_command_line_uses_the_checker() {
+    for (module, path, text) in sources() {
+        let uses = mentioned(without_tests(&text)).contains("verify");
+        assert!(!uses || module == "cli" || module == "verify", "{} uses verify", path.display());
+    }
+}
+
 #[test]
 fn candle_is_named_only_where_tensors_belong() {
     for (module, path, text) in sources() {
-        if CANDLE.contains(&module.as_str()) || matches!(module.as_str(), "lib" | "main") {
+        if CANDLE.contains(&module.as_str()) || matches!(module.as_str(), "lib" | "main") || is_test_file(&path) {
             continue;
         }
         let code = without_tests(&text).lines().filter(|line| !line.trim_start().starts_with("//"));
@@ -98,6 +144,10 @@ fn only_one_file_knows_the_feature_cuda() {
 #[test]
 fn generators_are_made_in_one_file() {
     for (module, path, text) in sources() {
+        // The checker makes its own, on purpose.
+        if module == "verify" {
+            continue;
+        }
         let makes = ["from_seed(", "seed_from_u64(", "from_os_rng(", "rand::rng()"]
             .iter()
             .any(|call| without_tests(&text).contains(call));

@@ -5,6 +5,7 @@
 
 mod architecture;
 mod audit;
+mod certificates;
 mod claims;
 mod cli;
 mod oracle;

@@ -24,7 +24,7 @@ pub struct Rounds {
 const STEP_EXPONENT: f64 = 0.7;
 /// Largest correction of a scaling in one round, and of all scalings of a layer for which K is not positive definite.
 const LARGEST_CORRECTION: f64 = 4.0;
-const ENLARGEMENT: f64 = 1.6;
+const ENLARGEMENTS: [f64; 3] = [1.002, 1.03, 1.6];
 /// Enlargements before giving up.
 const MAX_ENLARGEMENTS: usize = 30;
 /// A round that improves the bound by less than this share is the last.
@@ -33,10 +33,14 @@ const WORTHWHILE: f64 = 2e-4;
 const COMPETITION: i32 = 6;
 /// How much larger than a row's sum a first scaling is.
 const FIRST_EXCESS: f64 = 1.05;
+/// How much larger still the scaling of a unit is whose slope is certain here and may be not quite so elsewhere: it then
+/// costs next to nothing.
+const CERTAIN_EXCESS: f64 = 1e9;
 /// Units of a hidden layer whose reach is below this share of their distance to a kink are left out of account.
 const FAR_FROM_KINK: f64 = 0.5;
 /// Significant digits of a scaling in the evidence.
 const DIGITS: usize = 4;
+const DIGITS_EXPONENT: i32 = 4;
 
 /// Good scalings for perturbations of L2 norm `norm`, starting from those of another norm where there are any.
 /// `weights`: how much each output counts, `[out]`.
@@ -67,7 +71,7 @@ pub fn find_scalings(
             }
         };
         shape = chain.improve(goal, if is_output { rounds.output } else { rounds.hidden })?;
-        evidence.chains.push(chain.evidence());
+        evidence.chains.push(chain.layers);
     }
     Ok(evidence)
 }
@@ -143,9 +147,12 @@ impl<'a> Chain<'a> {
             }
             self.correct(functional, &steps);
         }
-        let (_, layers, shape) = best.ok_or(ReachError::NonFinite { layer: self.slopes.len() })?;
+        let (_, layers, _) = best.ok_or(ReachError::NonFinite { layer: self.slopes.len() })?;
         self.layers = layers;
-        Ok(shape)
+        for layer in &mut self.layers {
+            layer.scalings.iter_mut().for_each(|scaling| *scaling = shortened(*scaling));
+        }
+        Ok(self.forward()?.0)
     }
 
     /// Q of the target, enlarging scalings that are too small and inventing those that are missing.
@@ -158,7 +165,12 @@ impl<'a> Chain<'a> {
             let (next, step) = loop {
                 match self.problem.step(layer, &shape, &self.slopes[layer], &self.layers[layer]) {
                     Err(ReachError::Scalings { .. }) if enlargements < MAX_ENLARGEMENTS => {
-                        self.layers[layer].scalings.iter_mut().for_each(|scaling| *scaling *= ENLARGEMENT);
+                        // Gently at first: what is missing may be rounding only.
+                        let factor = ENLARGEMENTS[enlargements.min(ENLARGEMENTS.len() - 1)];
+                        self.layers[layer]
+                            .scalings
+                            .iter_mut()
+                            .for_each(|scaling| *scaling = shortened(*scaling * factor));
                         enlargements += 1;
                     }
                     other => break other?,
@@ -170,21 +182,28 @@ impl<'a> Chain<'a> {
         Ok((shape, steps))
     }
 
-    /// Gives every uncertain unit of `layer` a scaling: what it has, or one that makes its row of K dominated by its
+    /// Gives every listed unit of `layer` a scaling: what it has, or one that makes its row of K dominated by its
     /// diagonal.
     fn complete(&mut self, layer: usize, shape: &DMatrix<f64>) {
-        let widths = &self.slopes[layer].half_widths;
-        let uncertain: Vec<usize> = (0..widths.len()).filter(|&unit| widths[unit] > 0.0).collect();
+        let Slopes { half_widths: widths, listed, .. } = &self.slopes[layer];
         let known = &self.layers[layer];
         let known_of = |unit: usize| known.units.binary_search(&unit).ok().map(|place| known.scalings[place]);
-        let largest = widths.max();
+        let largest = widths.max().max(f64::MIN_POSITIVE.sqrt());
         let importance = |unit: usize| widths[unit].max(1e-3 * largest) * self.problem.outgoing(layer, unit);
         let first = |unit: usize| {
-            let sum: f64 = uncertain.iter().map(|&other| shape[(unit, other)].abs() * importance(other)).sum();
+            let sum: f64 = listed.iter().map(|&other| shape[(unit, other)].abs() * importance(other)).sum();
             FIRST_EXCESS * sum / importance(unit) + f64::MIN_POSITIVE
         };
-        let scalings = uncertain.iter().map(|&unit| known_of(unit).unwrap_or_else(|| first(unit))).collect();
-        self.layers[layer] = LayerScalings { units: uncertain, scalings };
+        let scaling = |unit: usize| {
+            let first = first(unit);
+            match known_of(unit) {
+                _ if widths[unit] <= 0.0 => first * CERTAIN_EXCESS,
+                Some(known) if known < first * CERTAIN_EXCESS.sqrt() => known,
+                _ => first,
+            }
+        };
+        let scalings = listed.iter().map(|&unit| scaling(unit)).collect();
+        self.layers[layer] = LayerScalings { units: listed.clone(), scalings };
     }
 
     /// One round of corrections, from the last layer to the first.
@@ -198,9 +217,11 @@ impl<'a> Chain<'a> {
                     let slopes = &self.slopes[layer];
                     let range = slopes.half_widths[unit] * back.column(unit).norm() / slopes.centres[unit];
                     let ratio = worst.column(place).norm() / range;
-                    if ratio.is_finite() && ratio > 0.0 {
+                    let scalings = &mut self.layers[layer];
+                    if let (true, Ok(listed)) = (ratio.is_finite() && ratio > 0.0, scalings.units.binary_search(&unit))
+                    {
                         let correction = ratio.clamp(1.0 / LARGEST_CORRECTION, LARGEST_CORRECTION);
-                        self.layers[layer].scalings[place] *= correction.powf(STEP_EXPONENT);
+                        scalings.scalings[listed] *= correction.powf(STEP_EXPONENT);
                     }
                 }
                 for (place, &unit) in step.uncertain.iter().enumerate() {
@@ -211,14 +232,15 @@ impl<'a> Chain<'a> {
             functional = back;
         }
     }
+}
 
-    /// The scalings with few digits.
-    fn evidence(self) -> Vec<LayerScalings> {
-        let short = |scaling: f64| format!("{scaling:.0$e}", DIGITS - 1).parse().unwrap_or(scaling);
-        let shorten = |layer: LayerScalings| LayerScalings {
-            units: layer.units,
-            scalings: layer.scalings.into_iter().map(short).collect(),
-        };
-        self.layers.into_iter().map(shorten).collect()
+/// A scaling with few digits, not below the given one.
+fn shortened(scaling: f64) -> f64 {
+    let short = |scaling: f64| format!("{scaling:.0$e}", DIGITS - 1).parse().unwrap_or(scaling);
+    let rounded: f64 = short(scaling);
+    if rounded < scaling {
+        short(scaling * (1.0 + 0.5 * 10f64.powi(1 - DIGITS_EXPONENT)))
+    } else {
+        rounded
     }
 }

@@ -73,6 +73,8 @@ pub struct SlopeInterval<'a> {
 
 /// Factor of a pre-activation's error for which the linear region leaves room.
 const KNOWN_LESS_WELL: f64 = 16.0;
+/// Factor of a unit's reach within which another arithmetic might find its slope uncertain.
+const REACHED_ELSEWHERE: f64 = 1.0 + 1e-6;
 /// A column's norm counts as at least this share of the largest.
 const LEAST_SHARE: f64 = 1e-3;
 
@@ -83,6 +85,8 @@ pub(crate) struct Slopes {
     pub(crate) centres: DVector<f64>,
     /// w, `[width]`, at least 0.
     pub(crate) half_widths: DVector<f64>,
+    /// Units with w > 0, and those that another arithmetic might find to have w > 0; ascending.
+    pub(crate) listed: Vec<usize>,
 }
 
 /// One application of the lemma, with what its derivatives need.
@@ -191,11 +195,17 @@ impl<'a> SlopeInterval<'a> {
     pub(crate) fn slopes(&self, layer: usize, shape: &DMatrix<f64>, norm: f64) -> Result<Slopes, ReachError> {
         let RoundedVector { values, error } = &self.values[layer];
         let activation = self.network.layers()[layer].activation;
-        let mut slopes = Slopes { centres: values.clone(), half_widths: values.clone() };
+        let mut slopes = Slopes { centres: values.clone(), half_widths: values.clone(), listed: vec![] };
         for (unit, &value) in values.iter().enumerate() {
             let reach = rounded_up(norm * rounded_up(shape[(unit, unit)].max(0.0).sqrt()));
             let range = secant_range(activation, Enclosure { value, error: *error }, reach);
             (slopes.centres[unit], slopes.half_widths[unit]) = (range.centre(), range.half_width());
+            let vaguer = Enclosure { value, error: KNOWN_LESS_WELL * error };
+            if !activation.is_piecewise_linear()
+                || secant_range(activation, vaguer, reach * REACHED_ELSEWHERE).half_width() > 0.0
+            {
+                slopes.listed.push(unit);
+            }
             if !(slopes.half_widths[unit].is_finite() && reach.is_finite()) {
                 return Err(ReachError::NonFinite { layer });
             }
@@ -265,7 +275,7 @@ impl<'a> SlopeInterval<'a> {
             }
             let centres = values.map(|value| activation.slope_at_output(activation.value(value)));
             let half_widths = DVector::zeros(values.len());
-            let slopes = Slopes { centres, half_widths };
+            let slopes = Slopes { centres, half_widths, listed: vec![] };
             shape = self.step(layer, &shape, &slopes, &LayerScalings::default())?.0;
         }
         Ok((radius, shape))
@@ -353,7 +363,7 @@ impl SlopeInterval<'_> {
             let mut back = &functional * &step.nominal;
             let chain = evidence.chains.last().map(|chain| &chain[layer]);
             let lambda = chain.map_or(Ok(vec![]), |chain| scalings_of(layer, &step.uncertain, chain))?;
-            let Slopes { centres, half_widths } = &slopes[layer];
+            let Slopes { centres, half_widths, .. } = &slopes[layer];
             let part = |(&unit, lambda): (&usize, &f64)| {
                 (unit, lambda * (half_widths[unit] * back[unit] / centres[unit]).powi(2) / largest)
             };
