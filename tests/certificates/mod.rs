@@ -1,8 +1,10 @@
 //! Certificates from end to end: written by the prover, checked by the checker, refused in every way of being wrong.
 
 mod accept;
+mod files;
 
 mod hunt;
+mod reject;
 
 use vaecert::audit::certificates::JudgedModel;
 use vaecert::audit::certify::{certify, header, CertifyPlan};
