@@ -13,7 +13,7 @@ use crate::margin::{sample_distances, Judge, RadiusRule};
 use crate::model::Vae;
 use crate::quantity::{LowerBound, Probability, QuantityError, Radius, Threat};
 use crate::seed::Seed;
-use crate::sensitivity::slope_interval::Looseness;
+use crate::sensitivity::slope_interval::{LayerLooseness, Looseness};
 use crate::sensitivity::{ReachError, RoundedVae, SlopeInterval};
 
 /// A model in double precision with what bounds its rounding.
@@ -174,7 +174,7 @@ impl Certificates {
 fn loose_lines(what: &str, looseness: Result<Looseness, ReachError>) -> String {
     let Ok(Looseness { first_order, norm, layers }) = looseness else { return String::new() };
     let mut text = format!("        {what}: moves by at most {norm:.4}; {first_order:.4} if no slope changed\n");
-    for (layer, (units, uncertain, worst)) in layers.iter().enumerate() {
+    for (layer, LayerLooseness { units, uncertain, worst }) in layers.iter().enumerate() {
         let named: Vec<String> = worst.iter().map(|(unit, share)| format!("{unit} ({:.1} %)", 100.0 * share)).collect();
         let named = if named.is_empty() { "none".to_owned() } else { named.join(", ") };
         text += &format!("        layer {layer}: {uncertain} of {units} slopes uncertain; worst units, share of the square: {named}\n");

@@ -17,8 +17,8 @@ pub enum Outcome {
     Bracketed,
     /// One side is missing: the probability is not above the level, or no attack succeeded.
     Undecided,
-    /// Under the threat `mean`, a first-order estimate exceeds the norm of a perturbation that breaks robustness: the
-    /// terms it drops matter here.
+    /// A lower bound exceeds the norm of a perturbation that breaks robustness. Under the threat `mean` that may be a
+    /// first-order estimate: the terms it drops matter here. A certificate is wrong at most with the failure probability.
     Alarm,
     /// The computation broke down; the reason says where.
     Failed,

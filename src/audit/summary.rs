@@ -100,11 +100,11 @@ pub struct DatasetMargin {
 pub struct Summary {
     /// Inputs audited.
     pub inputs: usize,
-    /// First-order bounds below, refutation above.
+    /// Certificate and first-order estimates below, refutation above.
     pub bracketed: usize,
     /// One side is missing.
     pub undecided: usize,
-    /// A first-order bound above a refuted norm.
+    /// A certificate or a first-order estimate above a refuted norm.
     pub alarms: usize,
     /// The computation broke down.
     pub failed: usize,
@@ -132,7 +132,7 @@ const INPUT_UNITS: &str = "input units";
 const OUTPUT_UNITS: &str = "output units";
 use QuantityKind::{Estimate, LowerBound, UpperBound};
 
-const COLUMNS: [Column; 16] = [
+const COLUMNS: [Column; 18] = [
     ("r", Estimate, OUTPUT_UNITS, |r| Some(r.radius?.get())),
     ("minimum r (Algorithm 1)", Estimate, OUTPUT_UNITS, |r| Some(r.minimum_radius?.estimate.get())),
     ("r*, first order", Estimate, OUTPUT_UNITS, |r| Some(r.linearization?.radii.exact.get())),
@@ -148,6 +148,8 @@ const COLUMNS: [Column; 16] = [
     ("operator", Estimate, INPUT_UNITS, operator),
     ("whitened", Estimate, INPUT_UNITS, whitened),
     ("linear region", Estimate, INPUT_UNITS, |r| Some(r.linear_region?.get())),
+    ("certified", LowerBound, INPUT_UNITS, certified),
+    ("certified / whitened", Estimate, "ratio", |r| Some(certified(r)? / whitened(r)?)),
     ("margin, all attacks", UpperBound, INPUT_UNITS, margin),
 ];
 
@@ -172,6 +174,10 @@ fn operator(record: &InputRecord) -> Option<f64> {
 
 fn whitened(record: &InputRecord) -> Option<f64> {
     Some(record.first_order?.whitened.get())
+}
+
+fn certified(record: &InputRecord) -> Option<f64> {
+    Some(record.certified?.best.get())
 }
 
 fn printed_over_exact(record: &InputRecord) -> Option<f64> {

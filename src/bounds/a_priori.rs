@@ -69,3 +69,46 @@ pub fn a_priori_radius(
     }
     LowerBound::new(low * (1.0 - ROOM)).ok().filter(|bound| bound.get() > 0.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONSTANTS: LipschitzConstants = LipschitzConstants { decoder: 2.0, mean: 3.0, std_head: 1.0, std_norm: 0.5 };
+
+    fn found(threat: Threat, link: StdLink, radius: f64, level: f64) -> Option<f64> {
+        let (radius, level) = (Radius::new(radius).unwrap(), Probability::new(level).unwrap());
+        a_priori_radius(&CONSTANTS, radius, level, threat, link).map(LowerBound::get)
+    }
+
+    #[test]
+    fn the_radius_is_the_one_found_by_hand() {
+        // 9ρ² + 1/4 = (2/2)² gives ρ = √(3/4)/3.
+        let mean = found(Threat::Mean, StdLink::Softplus, 2.0, 0.5).unwrap();
+        let truth = 0.75_f64.sqrt() / 3.0;
+        assert!(mean < truth && mean > truth * (1.0 - 1e-8), "{mean}");
+        // 9ρ² + (1/2 + ρ)² = 1: ρ = (−1 + √(1 + 30))/20.
+        let joint = found(Threat::Joint, StdLink::Softplus, 2.0, 0.5).unwrap();
+        let truth = (31.0_f64.sqrt() - 1.0) / 20.0;
+        assert!(joint < truth && joint > truth * (1.0 - 1e-8), "{joint}");
+        let exponential = found(Threat::Joint, StdLink::HalfLogVariance, 2.0, 0.5).unwrap();
+        let square = 9.0 * exponential * exponential + 0.25 * exponential.exp();
+        assert!(square < 1.0 && square > 1.0 - 1e-7, "{square}");
+    }
+
+    #[test]
+    fn nothing_is_certified_above_one_half_or_where_sigma_alone_is_too_large() {
+        assert_eq!(found(Threat::Mean, StdLink::Softplus, 2.0, 0.6), None);
+        assert_eq!(found(Threat::Mean, StdLink::Softplus, 0.9, 0.5), None);
+        assert_eq!(found(Threat::Joint, StdLink::Softplus, 1.0, 0.5), None);
+    }
+
+    #[test]
+    fn constants_that_are_unknown_certify_nothing() {
+        for decoder in [f64::NAN, f64::INFINITY] {
+            let constants = LipschitzConstants { decoder, ..CONSTANTS };
+            let radius = Radius::new(2.0).unwrap();
+            assert_eq!(a_priori_radius(&constants, radius, Probability::HALF, Threat::Mean, StdLink::Softplus), None);
+        }
+    }
+}

@@ -152,7 +152,7 @@ impl CertificationProblem<'_> {
             };
             Ok::<f64, ReachError>(self.surplus(moved, divergence))
         };
-        if !(nominal(0.0)? > 0.0) {
+        if nominal(0.0)? <= 0.0 {
             return Ok(CertifiedRadii { linear_region: None, slope_interval: None });
         }
         let first_order = largest_positive(&nominal)?;

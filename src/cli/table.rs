@@ -72,6 +72,7 @@ pub fn legend() -> &'static str {
      theorem1   Theorem 1's formula for the margin R(x) with its O(ε) dropped: an estimate from below, not a bound;\n\
      \x20          operator and whitened are sharper forms of the same argument; input units, L2\n\
      linear     radius of the ball in which the encoder's mean is affine, where these estimates drop nothing\n\
+     certified  R(x) is at least this: nothing is dropped, and it holds for the threat that is attacked\n\
      E          the margin itself, where encoder mean and decoder are affine and the threat is mean\n\
      margin ≤   norm of the smallest perturbation found that breaks robustness: R(x) is at most this; input units, L2\n\
      ratio      margin over theorem1\n\n"
@@ -84,10 +85,10 @@ pub fn row_titles(max_norm: f64) -> String {
     let (left, right) = (AXIS_WIDTH / 2, AXIS_WIDTH - AXIS_WIDTH / 2);
     let axis = format!("{low:<left$}{max_norm:>right$}");
     format!(
-        "{:>5} {:>8} {:>7}  {:>8} {:>8} {:>8} {:>8}  {:>8} {:<10} {:>6}  {axis}\n{:>5} {:>8} {:>7}  {:>8} {:>8} {:>8} {:>8}  {:>8} {:<10} {:>6}  {}\n",
-        "input", "r", "P ≥", "theorem1", "operator", "whitened", "linear", "margin ≤", "by attack", "ratio",
-        "", "output", "", "estimate", "estimate", "estimate", "region", "refuted", "", "",
-        "t o w estimates, E exact, A refuted; log"
+        "{:>5} {:>8} {:>7}  {:>8} {:>8} {:>8} {:>8}  {:>9} {:>8} {:<10} {:>6}  {axis}\n{:>5} {:>8} {:>7}  {:>8} {:>8} {:>8} {:>8}  {:>9} {:>8} {:<10} {:>6}  {}\n",
+        "input", "r", "P ≥", "theorem1", "operator", "whitened", "linear", "certified", "margin ≤", "by attack", "ratio",
+        "", "output", "", "estimate", "estimate", "estimate", "region", "proved", "refuted", "", "",
+        "C certified, t o w estimates, E exact, A refuted; log"
     )
 }
 
@@ -103,7 +104,7 @@ pub fn row(record: &InputRecord, max_norm: f64) -> String {
         _ => MISSING.to_owned(),
     };
     let mut line = format!(
-        "{:>5} {:>8} {:>7}  {:>8} {:>8} {:>8} {:>8}  {:>8} {:<10} {:>6}  {}",
+        "{:>5} {:>8} {:>7}  {:>8} {:>8} {:>8} {:>8}  {:>9} {:>8} {:<10} {:>6}  {}",
         record.input,
         record.radius.map_or_else(|| MISSING.to_owned(), |radius| radius.to_string()),
         record.probability.map_or_else(|| MISSING.to_owned(), |probability| probability.lower.to_string()),
@@ -111,6 +112,7 @@ pub fn row(record: &InputRecord, max_norm: f64) -> String {
         show(ladder.map(|ladder| ladder.operator)),
         show(ladder.map(|ladder| ladder.whitened)),
         show(record.linear_region),
+        record.certified.map_or_else(|| MISSING.to_owned(), |certified| certified.best.to_string()),
         upper,
         record.best_attack.map_or(MISSING, |attack| attack.name()),
         ratio,
@@ -126,7 +128,7 @@ pub fn row(record: &InputRecord, max_norm: f64) -> String {
     line
 }
 
-/// The ladder (t, o, w) and the refuted norm (A) on a logarithmic axis.
+/// The certificate (C), the ladder (t, o, w) and the refuted norm (A) on a logarithmic axis.
 fn axis(record: &InputRecord, max_norm: f64) -> String {
     let mut cells = vec!['·'; AXIS_WIDTH];
     let position = |value: f64| cell(1.0 + (value / max_norm).log10() / AXIS_DECADES, AXIS_WIDTH);
@@ -141,6 +143,9 @@ fn axis(record: &InputRecord, max_norm: f64) -> String {
                 cells[position(value.get())] = mark;
             }
         }
+    }
+    if let Some(certified) = record.certified.filter(|certified| certified.best.get() > 0.0) {
+        cells[position(certified.best.get())] = 'C';
     }
     if let Some(exact) = record.exact_margin.filter(|exact| exact.lower.get().is_finite()) {
         cells[position(exact.lower.get())] = 'E';

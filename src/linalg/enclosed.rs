@@ -222,3 +222,87 @@ fn normalise(power: &mut EnclosedMatrix) -> i32 {
     power.error *= scale;
     exponent
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seed::{standard_normal, Seed};
+    use crate::stats::Enclosure;
+    use crate::testing::seeded;
+    use proptest::prelude::*;
+
+    fn random(rows: usize, columns: usize, seed: u64) -> DMatrix<f64> {
+        DMatrix::from_vec(rows, columns, standard_normal(&mut Seed(seed).stream("enclosed"), rows * columns))
+    }
+
+    #[test]
+    fn norms_of_a_diagonal_matrix_are_bounded_closely() {
+        let matrix = DMatrix::from_diagonal(&DVector::from_vec(vec![3.0, -4.0, 1.0]));
+        let spectral = spectral_norm_upper(&matrix);
+        assert!((4.0..4.0 * 1.01).contains(&spectral), "{spectral}");
+        assert!(spectral_norm_upper(&DMatrix::zeros(2, 3)) < 1e-100);
+        assert!(spectral_norm_upper(&DMatrix::from_element(2, 2, f64::NAN)).is_infinite());
+        assert!(spectral_norm_upper(&DMatrix::from_element(2, 2, 1e200)).is_infinite());
+        let eigenvalue = largest_eigenvalue_upper(&(&matrix * &matrix)).unwrap();
+        assert!((16.0..16.0 + 1e-11).contains(&eigenvalue), "{eigenvalue}");
+    }
+
+    #[test]
+    fn a_matrix_that_is_not_positive_definite_has_no_certified_inverse() {
+        assert!(CertifiedInverse::new(DMatrix::from_row_slice(2, 2, &[1.0, 1.0, 1.0, 1.0])).is_none());
+        assert!(CertifiedInverse::new(DMatrix::from_row_slice(1, 1, &[-1.0])).is_none());
+        assert!(CertifiedInverse::new(DMatrix::from_row_slice(1, 1, &[f64::NAN])).is_none());
+        assert!(CertifiedInverse::new(DMatrix::from_row_slice(2, 2, &[1e-30, 0.0, 0.0, 1e30])).is_some());
+    }
+
+    proptest! {
+        #![proptest_config(seeded(64))]
+
+        #[test]
+        fn a_product_lies_within_its_error(rows in 1..6usize, inner in 1..40usize, columns in 1..6usize, seed in 0..1000u64) {
+            let (a, b) = (random(rows, inner, seed), random(inner, columns, seed + 1));
+            let product = EnclosedMatrix::exact(a.clone()).times(&EnclosedMatrix::exact(b.clone()));
+            let mut square = Enclosure::exact(0.0);
+            for i in 0..rows {
+                for j in 0..columns {
+                    let (row, column) = (a.row(i).transpose(), b.column(j).into_owned());
+                    square = square + (Enclosure::dot(row.as_slice(), column.as_slice()) - product.value[(i, j)]).squared();
+                }
+            }
+            prop_assert!(square.sqrt().upper() <= product.error);
+            prop_assert!(product.error < 1e-11);
+        }
+
+        #[test]
+        fn a_quadratic_form_of_an_inverse_lies_within_its_error(size in 1..8usize, seed in 0..1000u64) {
+            let half = random(size, size + 2, seed);
+            let matrix = &half * half.transpose();
+            let rows = random(3, size, seed + 1);
+            let Some(inverse) = CertifiedInverse::new(matrix.clone()) else { return Ok(()) };
+            let found = inverse.quadratic(&EnclosedMatrix::exact(rows.clone()));
+            let exact = &rows * matrix.try_inverse().unwrap() * rows.transpose();
+            // The comparison's own rounding grows with the condition of the matrix.
+            let scale = exact.norm() * (1.0 + found.error) * 1e-6 + found.error;
+            prop_assert!((found.value - exact).norm() <= scale);
+        }
+
+        #[test]
+        fn the_spectral_norm_is_never_below_the_largest_singular_value(rows in 1..12usize, columns in 1..12usize, seed in 0..1000u64) {
+            let matrix = random(rows, columns, seed);
+            let exact = matrix.singular_values().max();
+            let found = spectral_norm_upper(&matrix);
+            prop_assert!(found >= exact * (1.0 - 1e-13) && found <= exact * 1.01, "{found} against {exact}");
+        }
+
+        #[test]
+        fn an_upper_bound_in_the_loewner_order_absorbs_any_error_of_its_size(size in 1..6usize, seed in 0..1000u64) {
+            let half = random(size, size, seed);
+            let value = &half + half.transpose();
+            let error = random(size, size, seed + 1);
+            let error = (&error + error.transpose()) / 10.0;
+            let upper = EnclosedMatrix { value: value.clone(), error: error.norm() }.loewner_upper();
+            let rest = upper - value - error;
+            prop_assert!(rest.symmetric_eigenvalues().min() >= -1e-13);
+        }
+    }
+}

@@ -257,3 +257,66 @@ fn rounded_layers(network: &Network) -> Result<Vec<Arc<RoundedLayer>>> {
 pub(crate) fn norm_upper(vector: &DVector<f64>) -> f64 {
     rounded_up(vector.norm() * (1.0 + relative_rounding(vector.len())) + vector.len() as f64 * f64::MIN_POSITIVE)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::activation::ALL_ACTIVATIONS;
+    use crate::model::architecture::{Architecture, HiddenLayer};
+    use crate::seed::{standard_normal, Seed};
+    use candle_core::{DType, Device, Tensor};
+
+    fn vae(activation: Activation, link: StdLink) -> Vae {
+        let hidden = vec![HiddenLayer { width: 7, activation }; 2];
+        let mut architecture = Architecture::preset("digits", &[6]).unwrap();
+        (architecture.trunk, architecture.decoder, architecture.std_link) = (hidden.clone(), hidden, link);
+        let vae = Vae::initialised(architecture, Seed(5), &Device::Cpu).unwrap();
+        vae.converted(DType::F64, &Device::Cpu).unwrap()
+    }
+
+    #[test]
+    fn code_and_decoder_agree_with_another_order_of_summation_within_their_errors() {
+        let input: Vec<f32> = standard_normal(&mut Seed(1).stream("rounded"), 6);
+        let row = Tensor::from_slice(&input, (1, 6), &Device::Cpu).unwrap().to_dtype(DType::F64).unwrap();
+        for activation in ALL_ACTIVATIONS {
+            for link in [StdLink::HalfLogVariance, StdLink::Softplus] {
+                let vae = vae(activation, link);
+                let rounded = RoundedVae::of(&vae).unwrap();
+                let (code, other) = (rounded.code(&input), vae.encoder().forward(&row).unwrap());
+                let mean = other.mean.squeeze(0).unwrap().to_vec1::<f64>().unwrap();
+                let std = other.std.squeeze(0).unwrap().to_vec1::<f64>().unwrap();
+                assert!(code.mean.error < 1e-12 && code.mean.error > 0.0);
+                for i in 0..mean.len() {
+                    assert!((mean[i] - code.mean.values[i]).abs() <= 2.0 * code.mean.error);
+                    let slack = code.std[i].error + 1e-15;
+                    assert!((code.std[i].lower() - slack..=code.std[i].upper() + slack).contains(&std[i]));
+                }
+                let tolerance = rounded.distance_error(&code, &code, 1.0);
+                assert!(tolerance > 0.0 && tolerance < 1e-9, "{tolerance}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_lipschitz_constant_of_a_diagonal_chain_is_the_product_of_its_norms() {
+        let diagonal = |values: [f64; 2], activation| {
+            let weight = DMatrix::from_diagonal(&DVector::from_vec(values.to_vec()));
+            Arc::new(RoundedLayer::new(weight, DVector::zeros(2), activation))
+        };
+        let layers = vec![diagonal([3.0, 1.0], Activation::Relu), diagonal([0.5, 2.0], Activation::Sigmoid)];
+        // 3 · 2 · 1/4, each norm too large by less than 1 %.
+        let found = RoundedNetwork::new(layers).lipschitz();
+        assert!((1.5..1.53).contains(&found), "{found}");
+    }
+
+    #[test]
+    fn overflow_is_an_infinite_error_and_not_a_small_one() {
+        let weight = DMatrix::from_element(2, 2, 1e200);
+        let layer = || Arc::new(RoundedLayer::new(weight.clone(), DVector::zeros(2), Activation::Identity));
+        let network = RoundedNetwork {
+            layers: vec![layer(), layer()],
+            first_gram: Arc::new(EnclosedMatrix::exact(DMatrix::zeros(2, 2))),
+        };
+        assert!(!(network.pre_activations(&[1.0, 1.0])[1].error.is_finite()));
+    }
+}

@@ -206,27 +206,29 @@ impl<'a> Chain<'a> {
         self.layers[layer] = LayerScalings { units: listed.clone(), scalings };
     }
 
+    /// w_j‖(FW)_j‖, from FR.
+    fn range(&self, layer: usize, unit: usize, back: &DMatrix<f64>) -> f64 {
+        let Slopes { centres, half_widths, .. } = &self.slopes[layer];
+        half_widths[unit] * back.column(unit).norm() / centres[unit]
+    }
+
+    fn correct_unit(&mut self, layer: usize, unit: usize, ratio: f64) {
+        let LayerScalings { units, scalings } = &mut self.layers[layer];
+        if let (true, Ok(place)) = (ratio.is_finite() && ratio > 0.0, units.binary_search(&unit)) {
+            let correction = ratio.clamp(1.0 / LARGEST_CORRECTION, LARGEST_CORRECTION);
+            scalings[place] *= correction.powf(STEP_EXPONENT);
+        }
+    }
+
     /// One round of corrections, from the last layer to the first.
     fn correct(&mut self, functional: DMatrix<f64>, steps: &[Step]) {
         let mut functional = functional;
         for (layer, step) in steps.iter().enumerate().rev() {
             let mut back = &functional * &step.nominal;
-            if let Some(inverse) = &step.inverse {
-                let worst = inverse.solve_right(&(&functional * &step.coupling));
-                for (place, &unit) in step.uncertain.iter().enumerate() {
-                    let slopes = &self.slopes[layer];
-                    let range = slopes.half_widths[unit] * back.column(unit).norm() / slopes.centres[unit];
-                    let ratio = worst.column(place).norm() / range;
-                    let scalings = &mut self.layers[layer];
-                    if let (true, Ok(listed)) = (ratio.is_finite() && ratio > 0.0, scalings.units.binary_search(&unit))
-                    {
-                        let correction = ratio.clamp(1.0 / LARGEST_CORRECTION, LARGEST_CORRECTION);
-                        scalings.scalings[listed] *= correction.powf(STEP_EXPONENT);
-                    }
-                }
-                for (place, &unit) in step.uncertain.iter().enumerate() {
-                    let sum = back.column(unit) + worst.column(place);
-                    back.set_column(unit, &sum);
+            let ranges: Vec<f64> = step.uncertain.iter().map(|&unit| self.range(layer, unit, &back)).collect();
+            if let Some(worst) = step.add_worst(&functional, &mut back) {
+                for (place, (&unit, range)) in step.uncertain.iter().zip(&ranges).enumerate() {
+                    self.correct_unit(layer, unit, worst.column(place).norm() / range);
                 }
             }
             functional = back;

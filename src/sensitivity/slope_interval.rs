@@ -288,27 +288,45 @@ impl<'a> SlopeInterval<'a> {
     /// # Errors
     /// [`ReachError`] where the scalings do not fit or a number is not finite: nothing is known then.
     pub fn reach(&self, norm: f64, evidence: &NetworkEvidence) -> Result<Reach, ReachError> {
-        let chains = self.depth().saturating_sub(1);
-        if evidence.chains.len() != chains {
-            return Err(ReachError::Chains { expected: chains, found: evidence.chains.len() });
-        }
-        let mut shape = self.first();
-        let mut slopes: Vec<Slopes> = Vec::with_capacity(chains);
-        for (target, chain) in evidence.chains.iter().enumerate() {
-            if chain.len() != target + 1 {
-                return Err(ReachError::Chains { expected: target + 1, found: chain.len() });
-            }
-            slopes.push(self.slopes(target, &shape, norm)?);
-            shape = self.first();
-            for (layer, (slopes, scalings)) in slopes.iter().zip(chain).enumerate() {
-                shape = self.step(layer, &shape, slopes, scalings)?.0;
-            }
-        }
+        let Chains { shape, slopes, .. } = self.chains(norm, evidence)?;
         let uncertain_units =
             slopes.iter().map(|slopes| slopes.half_widths.iter().filter(|&&width| width > 0.0).count()).collect();
         let largest = largest_eigenvalue_upper(&shape)?;
         Ok(Reach { norm: rounded_up(norm * rounded_up(largest.sqrt())), shape, uncertain_units })
     }
+
+    /// Follows every chain of the evidence.
+    fn chains(&self, norm: f64, evidence: &NetworkEvidence) -> Result<Chains, ReachError> {
+        let expected = self.hidden_layers();
+        if evidence.chains.len() != expected {
+            return Err(ReachError::Chains { expected, found: evidence.chains.len() });
+        }
+        let mut found = Chains { shape: self.first(), slopes: Vec::with_capacity(expected), steps: vec![] };
+        for (target, chain) in evidence.chains.iter().enumerate() {
+            if chain.len() != target + 1 {
+                return Err(ReachError::Chains { expected: target + 1, found: chain.len() });
+            }
+            found.slopes.push(self.slopes(target, &found.shape, norm)?);
+            found.shape = self.first();
+            found.steps.clear();
+            for (layer, (slopes, scalings)) in found.slopes.iter().zip(chain).enumerate() {
+                let (next, step) = self.step(layer, &found.shape, slopes, scalings)?;
+                found.shape = next;
+                found.steps.push(step);
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// What all chains together give.
+struct Chains {
+    /// Q of the output.
+    shape: DMatrix<f64>,
+    /// The slopes of every hidden layer.
+    slopes: Vec<Slopes>,
+    /// The steps of the last chain.
+    steps: Vec<Step>,
 }
 
 /// ‖M_{:j}‖₂, raised to a small share of the largest.
@@ -325,9 +343,20 @@ pub struct Looseness {
     pub first_order: f64,
     /// The bound.
     pub norm: f64,
-    /// Per hidden layer: units, units whose slope is not certain, and the largest parts of the bound's square, in its
-    /// worst direction, that are due to one unit's range: (unit, share), largest first.
-    pub layers: Vec<(usize, usize, Vec<(usize, f64)>)>,
+    /// Per hidden layer.
+    pub layers: Vec<LayerLooseness>,
+}
+
+/// What the uncertain slopes of one layer do to a bound.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LayerLooseness {
+    /// Units of the layer.
+    pub units: usize,
+    /// Units whose slope is not certain.
+    pub uncertain: usize,
+    /// The units whose ranges make up the largest parts of the bound's square in its worst direction, largest first:
+    /// (unit, share).
+    pub worst: Vec<(usize, f64)>,
 }
 
 /// Units named per layer.
@@ -339,50 +368,45 @@ impl SlopeInterval<'_> {
     /// # Errors
     /// As [`SlopeInterval::reach`].
     pub fn looseness(&self, norm: f64, evidence: &NetworkEvidence) -> Result<Looseness, ReachError> {
-        let bound = self.reach(norm, evidence)?;
         let (_, linear) = self.linear_region()?;
-        let first_order = norm * largest_eigenvalue_upper(&linear)?.sqrt();
-        let mut shape = self.first();
-        let (mut slopes, mut steps) = (Vec::new(), Vec::new());
-        for (target, chain) in evidence.chains.iter().enumerate() {
-            slopes.push(self.slopes(target, &shape, norm)?);
-            shape = self.first();
-            steps.clear();
-            for (layer, (slopes, scalings)) in slopes.iter().zip(chain).enumerate() {
-                let (next, step) = self.step(layer, &shape, slopes, scalings)?;
-                shape = next;
-                steps.push(step);
-            }
-        }
+        let Chains { shape, slopes, steps } = self.chains(norm, evidence)?;
         let eigen = eigendecomposition(shape)?;
         let top = eigen.eigenvalues.imax();
         let largest = eigen.eigenvalues[top].max(f64::MIN_POSITIVE);
-        let mut functional = eigen.eigenvectors.column(top).transpose();
-        let mut layers = Vec::new();
+        let direction = eigen.eigenvectors.column(top).into_owned();
+        let mut functional = DMatrix::from_row_slice(1, direction.len(), direction.as_slice());
+        let mut layers = Vec::with_capacity(steps.len());
         for (layer, step) in steps.iter().enumerate().rev() {
+            let scalings = evidence.chains.last().and_then(|chain| chain.get(layer)).cloned().unwrap_or_default();
+            let lambda = scalings_of(layer, &step.uncertain, &scalings)?;
             let mut back = &functional * &step.nominal;
-            let chain = evidence.chains.last().map(|chain| &chain[layer]);
-            let lambda = chain.map_or(Ok(vec![]), |chain| scalings_of(layer, &step.uncertain, chain))?;
             let Slopes { centres, half_widths, .. } = &slopes[layer];
             let part = |(&unit, lambda): (&usize, &f64)| {
                 (unit, lambda * (half_widths[unit] * back[unit] / centres[unit]).powi(2) / largest)
             };
-            let mut parts: Vec<(usize, f64)> = step.uncertain.iter().zip(&lambda).map(part).collect();
-            parts.sort_by(|a, b| b.1.total_cmp(&a.1));
-            parts.truncate(NAMED_UNITS);
-            layers.push((half_widths.len(), step.uncertain.len(), parts));
-            if let Some(inverse) = &step.inverse {
-                let worst = inverse.solve_right(&(&functional * &step.coupling).into_owned().resize(
-                    1,
-                    step.uncertain.len(),
-                    0.0,
-                ));
-                step.uncertain.iter().enumerate().for_each(|(place, &unit)| back[unit] += worst[place]);
-            }
+            let mut worst: Vec<(usize, f64)> = step.uncertain.iter().zip(&lambda).map(part).collect();
+            worst.sort_by(|a, b| b.1.total_cmp(&a.1));
+            worst.truncate(NAMED_UNITS);
+            layers.push(LayerLooseness { units: half_widths.len(), uncertain: step.uncertain.len(), worst });
+            step.add_worst(&functional, &mut back);
             functional = back;
         }
         layers.reverse();
-        Ok(Looseness { first_order, norm: bound.norm, layers })
+        let first_order = norm * largest_eigenvalue_upper(&linear)?.sqrt();
+        Ok(Looseness { first_order, norm: norm * largest.sqrt(), layers })
+    }
+}
+
+impl Step {
+    /// X = F N K⁻¹, the worst response of the uncertain units to each row of F, `[rows, |U|]`; added to their columns of
+    /// `back` = F R, it carries the derivative of the lemma one layer back. None where every slope is certain.
+    pub(crate) fn add_worst(&self, functional: &DMatrix<f64>, back: &mut DMatrix<f64>) -> Option<DMatrix<f64>> {
+        let worst = self.inverse.as_ref()?.solve_right(&(functional * &self.coupling));
+        for (place, &unit) in self.uncertain.iter().enumerate() {
+            let sum = back.column(unit) + worst.column(place);
+            back.set_column(unit, &sum);
+        }
+        Some(worst)
     }
 }
 

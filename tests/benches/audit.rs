@@ -12,6 +12,7 @@ use candle_core::{DType, Device, Tensor};
 use criterion::{criterion_group, criterion_main, Criterion};
 use nalgebra::{DMatrix, DVector};
 use vaecert::attack::{Threat, Victim};
+use vaecert::audit::certificates::{JudgedModel, Requirement};
 use vaecert::audit::input::AuditedModel;
 use vaecert::audit::AuditPlan;
 use vaecert::bounds::LinearGaussian;
@@ -20,7 +21,7 @@ use vaecert::data::Dataset;
 use vaecert::margin::{sample_distances, RadiusRule};
 use vaecert::model::train::{Trainer, TrainingPlan};
 use vaecert::model::{embedded, Architecture, Vae};
-use vaecert::quantity::{Probability, Radius};
+use vaecert::quantity::{LowerBound, Probability, Radius};
 use vaecert::seed::{standard_normal, Seed};
 use vaecert::sensitivity::encoder_jacobian;
 use vaecert::stats::quadratic_form::QuadraticForm;
@@ -90,6 +91,17 @@ fn audited_input(c: &mut Criterion) {
     });
 }
 
+fn certified_input(c: &mut Criterion) {
+    // All arguments for one input, from the probability on: norms are prepared once per model.
+    let judged = JudgedModel::new(&mnist_net()).unwrap();
+    let judge = judged.judge(&images(1), Threat::Mean).unwrap();
+    let requirement = Requirement { threat: Threat::Mean, radius: Radius::new(1.0).unwrap(), level: Probability::HALF };
+    let probability = LowerBound::new(0.89).unwrap();
+    c.bench_function("certified radii of one input, paper's MNIST net", |b| {
+        b.iter(|| judged.certificates(black_box(&judge), &requirement, probability).unwrap());
+    });
+}
+
 /// Different eigenvalues between 1 and 0.01.
 fn eigenvalues(count: usize) -> Vec<f64> {
     (0..count).map(|i| 0.01f64.powf(i as f64 / count.max(2) as f64)).collect()
@@ -148,6 +160,6 @@ criterion_group! {
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(10);
-    targets = training_step, jacobian, attack_step, decodes, audited_input, claims
+    targets = training_step, jacobian, attack_step, decodes, audited_input, certified_input, claims
 }
 criterion_main!(forms, benches);

@@ -25,6 +25,10 @@ const ACTIVATIONS: [Activation; 7] = [
     Activation::Sigmoid,
 ];
 
+fn relu(widths: &[usize]) -> Vec<HiddenLayer> {
+    hidden(Activation::Relu, widths)
+}
+
 fn hidden(activation: Activation, widths: &[usize]) -> Vec<HiddenLayer> {
     widths.iter().map(|&width| HiddenLayer { width, activation }).collect()
 }
@@ -72,10 +76,11 @@ fn every_activation_is_certified_and_verified_under_both_threats() {
     }
 }
 
+type Change = Box<dyn Fn(&mut Architecture)>;
+
 #[test]
 fn depth_links_floors_and_likelihoods_are_certified_and_verified() {
-    let relu = |widths: &[usize]| hidden(Activation::Relu, widths);
-    let changes: [Box<dyn Fn(&mut Architecture)>; 6] = [
+    let changes: [Change; 6] = [
         Box::new(|a| a.trunk = relu(&[12, 10, 8, 6])),
         Box::new(|a| (a.trunk, a.mean_head, a.std_head) = (vec![], relu(&[7]), relu(&[5, 5]))),
         Box::new(|a| a.std_link = StdLink::Softplus),
@@ -145,10 +150,10 @@ proptest! {
 
     #[test]
     fn prover_and_checker_agree_on_random_certificates(
-        seed in 0..1000u64, kinds in prop::collection::vec(0..7usize, 4), depth in 0..4usize, joint in any::<bool>(),
+        seed in 0..1000u64, widths in 0..6usize, kinds in prop::collection::vec(0..7usize, 4), depth in 0..4usize, joint in any::<bool>(),
         latent in 1..4usize, level in 0.3..0.8f64, softplus in any::<bool>(), floor in prop_oneof![Just(0.0), 0.0..0.5f64],
     ) {
-        let layer = |i: usize| HiddenLayer { width: 3 + (seed as usize + i) % 6, activation: ACTIVATIONS[kinds[i]] };
+        let layer = |i: usize| HiddenLayer { width: 3 + (widths + i) % 6, activation: ACTIVATIONS[kinds[i]] };
         let model = model(|a| {
             a.latent_dim = latent;
             a.trunk = (0..depth).map(layer).collect();

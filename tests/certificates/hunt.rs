@@ -57,8 +57,9 @@ impl Small {
         Network::new(self.layers.iter().map(dense).collect())
     }
 
+    /// Draws of single precision, so that this loses nothing.
+    #[allow(clippy::cast_possible_truncation)]
     fn input(&self) -> Vec<f32> {
-        // Draws of single precision, so that this loses nothing.
         self.input.iter().map(|&value| value as f32).collect()
     }
 

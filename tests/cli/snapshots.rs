@@ -1,9 +1,11 @@
 //! The formats that other programs and eyes rely on, on made-up figures: they show layout, not mathematics.
 
 use vaecert::attack::{AscentNotes, AttackKind};
+use vaecert::audit::certificates::CertifiedRecord;
 use vaecert::audit::record::{AttackRecord, EncoderRecord, LinearizationRecord, ProbabilityRecord};
 use vaecert::audit::{InputRecord, Outcome, Summary};
 use vaecert::bounds::{FirstOrderLadder, Proposition1};
+use vaecert::certificate::Method;
 use vaecert::cli::gamma_sum::answer::{Answer, Question};
 use vaecert::cli::gamma_sum::text;
 use vaecert::cli::table;
@@ -69,6 +71,13 @@ fn bracketed(input: usize, scale: f64) -> InputRecord {
             whitened: estimate(0.1875 * scale),
         }),
         linear_region: Some(estimate(0.000_031_25)),
+        certified: Some(CertifiedRecord {
+            linear_region: Some(LowerBound::new(0.000_031_25).unwrap()),
+            slope_interval: Some(LowerBound::new(0.171_9 * scale).unwrap()),
+            a_priori: None,
+            best: LowerBound::new(0.171_9 * scale).unwrap(),
+            method: Some(Method::SlopeInterval),
+        }),
         attacks: vec![attack(AttackKind::MaxDamage, Some(0.4375 * scale)), attack(AttackKind::Random, None)],
         margin_upper: Some(upper(0.4375 * scale)),
         best_attack: Some(AttackKind::MaxDamage),
