@@ -122,7 +122,9 @@ impl StdMovement<'_> {
         let together = norm * (largest_eigenvalue_upper(&weighted).ok()? + rounding).sqrt();
         let dimension = slopes.len() as f64;
         let shared = dimension * log_cosh_upper(together / dimension.sqrt() * (1.0 + STD_SLOPE_ERROR));
-        Some(rounded_up(rounded_up(apart * (1.0 + STD_SLOPE_ERROR)).min(shared)))
+        // Every sum rounds once per term.
+        let apart = apart * (1.0 + STD_SLOPE_ERROR + dimension * f64::EPSILON);
+        Some(rounded_up(apart.min(shared)))
     }
 }
 

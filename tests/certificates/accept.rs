@@ -4,7 +4,7 @@ use candle_core::{DType, Device, Tensor};
 use nalgebra::DVector;
 use proptest::prelude::*;
 use vaecert::bounds::{first_order_ladder, LadderOutcome};
-use vaecert::certificate::Method;
+use vaecert::certificate::{Method, Outcome};
 use vaecert::model::architecture::{Architecture, HiddenLayer, Likelihood, StdLink};
 use vaecert::model::{embedded, Activation, Model, Vae};
 use vaecert::quantity::{Probability, Radius, RadiusRule, Threat};
@@ -12,18 +12,8 @@ use vaecert::seed::Seed;
 use vaecert::sensitivity::encoder_jacobian;
 use vaecert::verify::Verdict;
 
-use super::{digits, plan, Case};
+use super::{digits, plan, Case, ACTIVATIONS};
 use crate::support::seeded;
-
-const ACTIVATIONS: [Activation; 7] = [
-    Activation::Identity,
-    Activation::Relu,
-    Activation::LeakyRelu { slope: 0.2 },
-    Activation::Elu,
-    Activation::Softplus,
-    Activation::Tanh,
-    Activation::Sigmoid,
-];
 
 fn relu(widths: &[usize]) -> Vec<HiddenLayer> {
     hidden(Activation::Relu, widths)
@@ -134,6 +124,17 @@ fn a_large_given_radius_is_certified_without_draws_and_verified() {
         assert_eq!(verified(&case), 1);
         assert_eq!(case.entries[0].claim.as_ref().unwrap().method, Method::APriori);
     }
+}
+
+#[test]
+fn a_network_that_overflows_is_undecided_and_claims_nothing() {
+    let mut model = model(|a| a.trunk = relu(&[9, 8, 7, 6]), 5);
+    let parameters: Vec<Tensor> = model.vae.parameters().iter().map(|t| (t * 1e38).unwrap()).collect();
+    let vae = Vae::from_parameters(model.vae.architecture().clone(), &parameters).unwrap();
+    model = Model::new(&vae, None).unwrap();
+    let case = Case::new(&model, digits(), 1, &plan(Threat::Mean));
+    assert_eq!(case.entries[0].outcome, Outcome::Undecided, "{:?}", case.entries[0].reasons);
+    assert!(case.entries[0].claim.is_none() && !case.entries[0].reasons.is_empty());
 }
 
 #[test]

@@ -9,17 +9,9 @@ use vaecert::model::{Activation, Network};
 use vaecert::seed::{standard_normal, Seed};
 use vaecert::sensitivity::{find_scalings, network_jacobian, RoundedNetwork, Rounds, SlopeInterval};
 
+use super::ACTIVATIONS;
 use crate::support::seeded;
 
-const KINDS: [Activation; 7] = [
-    Activation::Identity,
-    Activation::Relu,
-    Activation::LeakyRelu { slope: 0.2 },
-    Activation::Elu,
-    Activation::Softplus,
-    Activation::Tanh,
-    Activation::Sigmoid,
-];
 /// Rounding of the attack's own forward pass.
 const TOLERANCE: f64 = 1e-9;
 const RESTARTS: usize = 50;
@@ -42,7 +34,7 @@ impl Small {
                 let (rows, columns) = (widths[i + 1], widths[i]);
                 let weight = DMatrix::from_vec(rows, columns, draw(rows * columns));
                 let bias = DVector::from_vec(draw(rows)) * 0.5;
-                (weight, bias, if i == last { Activation::Identity } else { KINDS[kinds[i]] })
+                (weight, bias, if i == last { Activation::Identity } else { ACTIVATIONS[kinds[i]] })
             })
             .collect();
         Self { layers, input: DVector::from_vec(draw(widths[0])) }

@@ -12,10 +12,21 @@ use vaecert::audit::run::DataChoice;
 use vaecert::certificate::{encode, sha256, CertificateFile, Entry, Header};
 use vaecert::data::{DataSource, Dataset, Split};
 use vaecert::margin::RadiusRule;
-use vaecert::model::Model;
+use vaecert::model::{Activation, Model};
 use vaecert::quantity::{Probability, Threat};
 use vaecert::seed::Seed;
 use vaecert::verify::{Checker, Data, Rejection, Report};
+
+/// One of each kind.
+const ACTIVATIONS: [Activation; 7] = [
+    Activation::Identity,
+    Activation::Relu,
+    Activation::LeakyRelu { slope: 0.2 },
+    Activation::Elu,
+    Activation::Softplus,
+    Activation::Tanh,
+    Activation::Sigmoid,
+];
 
 /// A plan small enough for a test.
 fn plan(threat: Threat) -> CertifyPlan {
