@@ -7,6 +7,9 @@
 //! Every comparison is made on enclosures: a difference smaller than its error bound decides nothing. Comparisons by
 //! draws share the run's failure probability. The search never looks at the verdict on record, only the exit status does.
 
+mod c_a_priori;
+mod c_joint;
+mod c_slope_interval;
 mod claim;
 mod counterexample;
 mod d1_radius;

@@ -3,8 +3,9 @@
 use super::claim::{Claim, Cost, Expectation, Form};
 use super::experiment::AnyExperiment;
 use super::{
-    d1_radius, d31_margin, e6_linear, p1_invertible, p1_radius, q_contour, s3_sigma, s5_linear, s5_trained, t1_eq22,
-    t1_ladder, t1_linear, t1_relu, t1_sigma_fixed, t2_limit, t2_posterior, t2_variance,
+    c_a_priori, c_joint, c_slope_interval, d1_radius, d31_margin, e6_linear, p1_invertible, p1_radius, q_contour,
+    s3_sigma, s5_linear, s5_trained, t1_eq22, t1_ladder, t1_linear, t1_relu, t1_sigma_fixed, t2_limit, t2_posterior,
+    t2_variance,
 };
 
 /// The page of an id, as text.
@@ -267,6 +268,30 @@ pub const REGISTRY: &[Claim] = &[
         drawn: "as for D1-r-grows",
         computed: "r* of the closed form at both",
         refuted_by: "a smaller r* at the larger β",
+    ),
+    claim!("C-slope-interval", Supporting("T1-relu-global"), Holds, OneIn(2), c_slope_interval::SlopeIntervalBound,
+        source: "Theorem 1",
+        statement: "‖S⁻¹(μ(x+δ) − μ(x))‖ ≤ V(ρ) for ‖δ‖ ≤ ρ, nothing dropped; V(ρ) ≥ ρ‖S⁻¹J‖, equal inside the linear region",
+        assumptions: "fully connected network, each activation one of the program's seven; V of the slope-interval bound",
+        drawn: "networks of 1 to 5 layers of up to 6 units, an input, σ, ρ and directions to try",
+        computed: "V as certificates use it, and the longest move found by projected gradient ascent from 50 starts",
+        refuted_by: "a longer move, V below ρ‖S⁻¹J‖, or V above it where every slope is certain, by more than 1e-9 of V",
+    ),
+    claim!("C-joint", Supporting("T1-linear"), Holds, Full, c_joint::Joint,
+        source: "Theorem 1",
+        statement: "P(z′ ∈ B) ≥ Φ(Φ⁻¹(p) − V) − √(1 − Π 1/cosh ℓ_i) when μ moves by V in units of σ and log σ_i by ℓ_i",
+        assumptions: "Gaussian code with diagonal covariance, any event B with p = P(z ∈ B)",
+        drawn: "up to 3 coordinates, each with an interval or a half-line, a shift and a change of log σ",
+        computed: "both sides, enclosed",
+        refuted_by: "a probability below the bound",
+    ),
+    claim!("C-a-priori", Supporting("T1-linear"), Holds, Full, c_a_priori::MedianBelowMean,
+        source: "Theorem 1",
+        statement: "E‖Δ‖² < t² implies P(‖Δ‖ ≤ t) > 1/2",
+        assumptions: "Δ is an affine map of a Gaussian vector",
+        drawn: "up to 5 coordinates with a mean and a standard deviation, a constant part, and t² just above E‖Δ‖² or more",
+        computed: "P as the distribution of a non-central quadratic form",
+        refuted_by: "a P that does not exceed 1/2",
     ),
 ];
 

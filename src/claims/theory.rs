@@ -3,8 +3,11 @@
 use nalgebra::{DMatrix, DVector};
 
 use crate::bounds::{first_order_ladder, BoundError, LadderOutcome};
+use crate::certificate::NetworkEvidence;
 use crate::linalg::{spectral_norm_enclosure, LinalgError};
 use crate::quantity::{LowerBound, Probability};
+use crate::sensitivity::scalings::{find_scalings, Rounds};
+use crate::sensitivity::slope_interval::{ReachError, SlopeInterval};
 use crate::stats::normal::quantile;
 use crate::stats::Enclosure;
 
@@ -66,6 +69,29 @@ pub trait Theory: Sync {
     /// A bound of the density of a standard normal variable, times 2: P(|N| ≤ t) ≤ √(2/π)·t.
     fn interval_slope(&self) -> f64 {
         0.797_884_560_802_865_5
+    }
+
+    /// V with ‖M(f(x + δ) − f(x))‖ ≤ V for ‖δ‖ ≤ `norm`: the slope-interval bound of a network f with `outputs` outputs
+    /// at x, M scaling them.
+    ///
+    /// # Errors
+    /// As [`SlopeInterval::reach`].
+    fn output_reach(&self, problem: &SlopeInterval<'_>, outputs: usize, norm: f64) -> Result<f64, ReachError> {
+        let rounds = Rounds { output: 12, hidden: 6 };
+        let ones = DVector::from_element(outputs, 1.0);
+        let evidence = find_scalings(problem, norm, &NetworkEvidence::default(), &ones, rounds)?;
+        Ok(problem.reach(norm, &evidence)?.norm)
+    }
+
+    /// A bound of the total variation between N(m, S²) and N(m, T²), S and T diagonal, from Π 1/cosh(log(t_i/s_i)): the
+    /// square of their affinity.
+    fn spread_variation(&self, squared_affinity: Enclosure) -> Enclosure {
+        (Enclosure::exact(1.0) - squared_affinity).sqrt()
+    }
+
+    /// E‖Δ‖² for Δ Gaussian, from the trace of its covariance and the squared norm of its mean.
+    fn mean_square(&self, trace: Enclosure, squared_mean: Enclosure) -> Enclosure {
+        trace + squared_mean
     }
 }
 

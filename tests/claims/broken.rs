@@ -2,9 +2,10 @@
 
 use nalgebra::{DMatrix, DVector};
 use vaecert::bounds::{first_order_ladder, BoundError, FirstOrderLadder, LadderOutcome};
-use vaecert::claims::{Claim, Expectation, Theory, Verdict, REGISTRY};
+use vaecert::claims::{Claim, Expectation, Stated, Theory, Verdict, REGISTRY};
 use vaecert::linalg::{frobenius_norm, LinalgError};
 use vaecert::quantity::{Estimate, LowerBound, Probability};
+use vaecert::sensitivity::slope_interval::{ReachError, SlopeInterval};
 use vaecert::stats::Enclosure;
 
 use super::search;
@@ -128,6 +129,40 @@ fn noise_that_falls_with_beta_is_noticed() {
         }
     }
     assert_eq!(differing(&Broken, true), ["S5-jacobian", "S5-optimum", "S5-trained", "D1-r-grows-small"]);
+}
+
+#[test]
+fn slopes_of_half_the_ball_are_noticed() {
+    struct Broken;
+    impl Theory for Broken {
+        fn output_reach(&self, problem: &SlopeInterval<'_>, outputs: usize, norm: f64) -> Result<f64, ReachError> {
+            // V(ρ)/ρ grows with ρ: that of half the ball knows too little about the slopes.
+            Ok(2.0 * Stated.output_reach(problem, outputs, 0.5 * norm)?)
+        }
+    }
+    assert_eq!(differing(&Broken, false), ["C-slope-interval"]);
+}
+
+#[test]
+fn a_variation_without_its_root_is_noticed() {
+    struct Broken;
+    impl Theory for Broken {
+        fn spread_variation(&self, squared_affinity: Enclosure) -> Enclosure {
+            Enclosure::exact(1.0) - squared_affinity
+        }
+    }
+    assert_eq!(differing(&Broken, false), ["C-joint"]);
+}
+
+#[test]
+fn a_mean_square_without_the_mean_is_noticed() {
+    struct Broken;
+    impl Theory for Broken {
+        fn mean_square(&self, trace: Enclosure, _: Enclosure) -> Enclosure {
+            trace
+        }
+    }
+    assert_eq!(differing(&Broken, false), ["C-a-priori"]);
 }
 
 #[test]

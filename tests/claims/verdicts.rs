@@ -182,3 +182,18 @@ fn d1_r_grows_is_refuted() {
 fn d1_r_grows_small_holds() {
     holds("D1-r-grows-small");
 }
+
+#[test]
+fn c_slope_interval_holds() {
+    holds("C-slope-interval");
+}
+
+#[test]
+fn c_joint_holds() {
+    holds("C-joint");
+}
+
+#[test]
+fn c_a_priori_holds() {
+    holds("C-a-priori");
+}

@@ -4,4 +4,5 @@ pub(super) mod linear_vae;
 pub(super) mod mixture;
 pub(super) mod optimum;
 pub(super) mod relu;
+pub(super) mod small_network;
 pub(super) mod tempered;

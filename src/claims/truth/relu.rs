@@ -47,7 +47,7 @@ impl Evaluated {
 }
 
 /// Biases among which kinks lie near the input 0.
-const BIASES: [f64; 12] = [0.125, -0.125, 0.0625, -0.0625, 0.25, -0.25, 0.5, -0.5, 1.0, -1.0, 2.0, -2.0];
+pub(super) const BIASES: [f64; 12] = [0.125, -0.125, 0.0625, -0.0625, 0.25, -0.25, 0.5, -0.5, 1.0, -1.0, 2.0, -2.0];
 
 impl ReluNetwork {
     /// Networks of up to two hidden layers with up to `width` units, `inputs` inputs and up to `outputs` outputs.
@@ -133,7 +133,7 @@ impl ReluNetwork {
     }
 }
 
-fn check_fit(expected: usize, found: usize) -> Result<(), Obstacle> {
+pub(super) fn check_fit(expected: usize, found: usize) -> Result<(), Obstacle> {
     if expected == found {
         Ok(())
     } else {
@@ -141,7 +141,7 @@ fn check_fit(expected: usize, found: usize) -> Result<(), Obstacle> {
     }
 }
 
-fn layer_parts(layer: &[Unit]) -> Result<(nalgebra::DMatrix<f64>, DVector<f64>), Obstacle> {
+pub(super) fn layer_parts(layer: &[Unit]) -> Result<(nalgebra::DMatrix<f64>, DVector<f64>), Obstacle> {
     let rows: Vec<&[f64]> = layer.iter().map(|unit| unit.weights.as_slice()).collect();
     let biases: Vec<f64> = layer.iter().map(|unit| unit.bias).collect();
     Ok((matrix("a hidden layer", &rows)?, vector("the biases", &biases, layer.len())?))
@@ -153,7 +153,7 @@ pub(crate) fn double(matrix: &nalgebra::DMatrix<f64>) -> Result<Tensor, Obstacle
     Ok(Tensor::from_vec(values, matrix.shape(), &Device::Cpu)?)
 }
 
-fn vector_tensor(vector: &DVector<f64>) -> Result<Tensor, Obstacle> {
+pub(super) fn vector_tensor(vector: &DVector<f64>) -> Result<Tensor, Obstacle> {
     Ok(Tensor::from_slice(vector.as_slice(), vector.len(), &Device::Cpu)?)
 }
 
