@@ -8,6 +8,7 @@ mod audit;
 mod certificates;
 mod claims;
 mod cli;
+mod fuzz;
 mod oracle;
 mod reject;
 mod support;

@@ -1,0 +1,123 @@
+//! The bodies of the fuzz targets on mutated files, without a fuzzer: seeded, and as many as `VAECERT_FUZZ_CASES` says.
+
+mod bodies;
+
+use std::path::Path;
+
+use proptest::prelude::*;
+use proptest::sample::Index;
+use vaecert::certificate::{CertificateFile, Header};
+use vaecert::model::embedded;
+
+use crate::support::seeded;
+
+/// What can happen to a file.
+#[derive(Debug, Clone)]
+enum Mutation {
+    Flip(Index, u8),
+    Insert(Index, Vec<u8>),
+    Remove(Index, usize),
+    Repeat(Index, usize),
+    /// Eight bytes as a length would be: huge, small, or just off.
+    Length(Index, u64),
+    Truncate(Index),
+}
+
+fn mutations() -> impl Strategy<Value = Vec<Mutation>> {
+    let text = prop::sample::select(vec![
+        "null",
+        "-1",
+        "1e999",
+        "NaN",
+        "[]",
+        "{}",
+        "\"",
+        "\n",
+        "18446744073709551615",
+        "0.5",
+        "[[[[",
+        "\\u0000",
+        "7fefffffffffffff",
+    ]);
+    let inserted =
+        prop_oneof![text.prop_map(|text| text.as_bytes().to_vec()), prop::collection::vec(any::<u8>(), 1..9)];
+    let one = prop_oneof![
+        (any::<Index>(), any::<u8>()).prop_map(|(at, bits)| Mutation::Flip(at, bits)),
+        (any::<Index>(), inserted).prop_map(|(at, bytes)| Mutation::Insert(at, bytes)),
+        (any::<Index>(), 1..40usize).prop_map(|(at, count)| Mutation::Remove(at, count)),
+        (any::<Index>(), 1..200usize).prop_map(|(at, count)| Mutation::Repeat(at, count)),
+        (any::<Index>(), prop_oneof![any::<u64>(), Just(u64::MAX), 0..1000u64])
+            .prop_map(|(at, n)| Mutation::Length(at, n)),
+        any::<Index>().prop_map(Mutation::Truncate),
+    ];
+    prop::collection::vec(one, 0..6)
+}
+
+fn mutated(mut bytes: Vec<u8>, mutations: &[Mutation]) -> Vec<u8> {
+    for mutation in mutations {
+        if bytes.is_empty() {
+            break;
+        }
+        let length = bytes.len();
+        match mutation {
+            Mutation::Flip(at, bits) => bytes[at.index(length)] ^= bits,
+            Mutation::Insert(at, more) => drop(bytes.splice(at.index(length)..at.index(length), more.iter().copied())),
+            Mutation::Remove(at, count) => drop(bytes.drain(at.index(length)..(at.index(length) + count).min(length))),
+            Mutation::Repeat(at, count) => {
+                let piece = bytes[at.index(length)..(at.index(length) + count).min(length)].to_vec();
+                drop(bytes.splice(at.index(length)..at.index(length), piece));
+            }
+            Mutation::Length(at, number) => {
+                let start = at.index(length).min(length.saturating_sub(8));
+                let place = bytes.iter_mut().skip(start);
+                place.zip(number.to_le_bytes()).for_each(|(byte, new)| *byte = new);
+            }
+            Mutation::Truncate(at) => bytes.truncate(at.index(length)),
+        }
+    }
+    bytes
+}
+
+/// The corpus of a target, and the fixtures that serve it.
+fn corpus(folders: &[&str]) -> Vec<Vec<u8>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut paths: Vec<_> = folders
+        .iter()
+        .flat_map(|folder| std::fs::read_dir(root.join(folder)).unwrap().map(|entry| entry.unwrap().path()))
+        .collect();
+    paths.sort();
+    paths.iter().map(|path| std::fs::read(path).unwrap()).collect()
+}
+
+fn certificates() -> Vec<Vec<u8>> {
+    corpus(&["tests/fuzz/corpus/certificate", "fixtures/certificates/reject"])
+}
+
+fn header() -> Header {
+    let bytes = include_bytes!("../../fixtures/certificates/accept/digits-mean.jsonl");
+    CertificateFile::parse(bytes).unwrap().header
+}
+
+fn cases() -> u32 {
+    std::env::var("VAECERT_FUZZ_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(400)
+}
+
+proptest! {
+    #![proptest_config(seeded(cases()))]
+
+    #[test]
+    fn mutated_certificates_are_read_or_refused(which in any::<Index>(), mutations in mutations()) {
+        let files = certificates();
+        let bytes = mutated(files[which.index(files.len())].clone(), &mutations);
+        bodies::certificate(&bytes);
+        bodies::checker_entry(&bytes);
+    }
+
+    #[test]
+    fn mutated_models_are_read_or_refused(mutations in mutations(), large in any::<bool>()) {
+        let original = if large { embedded::DIGITS.to_vec() } else { corpus(&["tests/fuzz/corpus/model"]).remove(0) };
+        let bytes = mutated(original, &mutations);
+        bodies::model(&bytes);
+        bodies::checker_model(&header(), &bytes);
+    }
+}
