@@ -33,9 +33,13 @@ impl Experiment for Joint {
     type Instance = Vec<Coordinate>;
 
     fn instances(&self) -> BoxedStrategy<Vec<Coordinate>> {
-        let length = prop_oneof![Just(None), grid::positive().prop_map(Some)];
-        let coordinate = (grid::any(), grid::one_of(&LOG_RATIOS), grid::any(), length)
-            .prop_map(|(shift, log_ratio, from, length)| Coordinate { shift, log_ratio, from, length });
+        // Around the mean a change of σ takes most, on a half-line a shift.
+        let centred = grid::positive().prop_map(|half| (-half, Some(2.0 * half)));
+        let elsewhere = (grid::any(), grid::positive()).prop_map(|(from, length)| (from, Some(length)));
+        let half_line = grid::any().prop_map(|from| (from, None));
+        let shift = prop_oneof![Just(0.0), grid::any()];
+        let coordinate = (shift, grid::one_of(&LOG_RATIOS), prop_oneof![centred, elsewhere, half_line])
+            .prop_map(|(shift, log_ratio, (from, length))| Coordinate { shift, log_ratio, from, length });
         grid::several(coordinate, COORDINATES).boxed()
     }
 
