@@ -75,7 +75,7 @@ impl Experiment for SlopeIntervalBound {
         // Drawn inputs are multiples of 1/8.
         #[allow(clippy::cast_possible_truncation)]
         let single: Vec<f32> = input.iter().map(|value| *value as f32).collect();
-        if single.iter().zip(input).any(|(single, value)| f64::from(*single) != *value) {
+        if single.iter().zip(input).any(|(single, value)| (f64::from(*single) - value).abs() > 0.0) {
             return Ok(Judgement::vacuous("x has more digits than single precision"));
         }
         let rounded = RoundedNetwork::of(&network.network()?)?;

@@ -186,6 +186,14 @@ fn d1_r_grows_small_holds() {
 #[test]
 fn c_slope_interval_holds() {
     holds("C-slope-interval");
+    // One ReLU at a distance of 1 from its kink, a ball of radius 2: half of the ball's 2 is left, and both sides find it.
+    let unit = json!({ "activation": "relu", "units": [{ "weights": [1.0], "bias": -1.0 }] });
+    let network = json!({ "hidden": [unit], "output": [[1.0]] });
+    let instance = json!({ "network": network, "input": [0.0], "std": [1.0], "norm": 2.0, "directions": [] });
+    let judgement = judged("C-slope-interval", instance);
+    assert_eq!(judgement.finding, Finding::Agrees, "{}", judgement.line);
+    let values: Vec<f64> = judgement.numbers.iter().map(|number| number.value).collect();
+    assert!((values[0] - 1.0).abs() < 1e-3 && (values[1] - 1.0).abs() < 1e-9, "{}", judgement.line);
 }
 
 #[test]
