@@ -10,7 +10,7 @@ use vaecert::verify::{Checker, Data};
 const MOST_DRAWS: u64 = 256;
 
 /// A file that is a certificate is exactly what its parts are written as; one that is not is refused without a panic.
-pub fn certificate(bytes: &[u8]) {
+pub(crate) fn certificate(bytes: &[u8]) {
     let Ok(certificate) = CertificateFile::parse(bytes) else { return };
     let mut again = encode(&certificate.header).unwrap();
     certificate.entries.iter().for_each(|entry| again.extend(encode(entry).unwrap()));
@@ -18,14 +18,14 @@ pub fn certificate(bytes: &[u8]) {
 }
 
 /// The prover's reader of model files.
-pub fn model(bytes: &[u8]) {
+pub(crate) fn model(bytes: &[u8]) {
     if let Ok(model) = Model::from_bytes(bytes, Path::new("fuzz")) {
         assert!(model.to_bytes().is_ok());
     }
 }
 
 /// The checker's reader of model files, past the hash that would stop it: `header` is changed to match.
-pub fn checker_model(header: &Header, bytes: &[u8]) {
+pub(crate) fn checker_model(header: &Header, bytes: &[u8]) {
     let mut header = header.clone();
     header.model.file_sha256 = sha256(bytes);
     if let Ok(model) = Model::from_bytes(bytes, Path::new("fuzz")) {
@@ -36,7 +36,7 @@ pub fn checker_model(header: &Header, bytes: &[u8]) {
 }
 
 /// The checker on every entry of a certificate, as if it were about the embedded model and one input of zeros.
-pub fn checker_entry(bytes: &[u8]) {
+pub(crate) fn checker_entry(bytes: &[u8]) {
     let Ok(certificate) = CertificateFile::parse(bytes) else { return };
     let mut header = certificate.header.clone();
     if header.selection_draws.max(header.estimation_draws) > MOST_DRAWS {
