@@ -226,7 +226,7 @@ impl RoundedVae {
 
     /// A bound of the error of a distance ‖g(z) − g(μ(x))‖ of at most about `distance`, computed in double precision
     /// for any draw z of the code `attacked` and the code `reference` of x; output units. Whatever order products are
-    /// summed in; draws of the standard normal are at most [`LARGEST_DRAW`].
+    /// summed in; draws of the standard normal are at most 16 in size.
     #[must_use]
     pub fn distance_error(&self, reference: &RoundedCode, attacked: &RoundedCode, distance: f64) -> f64 {
         let draw = LARGEST_DRAW * (attacked.std.len() as f64).sqrt();
