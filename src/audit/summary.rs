@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::record::{InputRecord, Outcome};
 use crate::attack::AttackKind;
+use crate::certificate::Method;
 use crate::quantity::{extended, Probability};
 use crate::stats::{self, DescriptionError};
 
@@ -118,6 +119,8 @@ pub struct Summary {
     pub linearization: Linearization,
     /// E[R(x)].
     pub dataset_margin: Option<DatasetMargin>,
+    /// For each argument, on how many inputs it certifies the largest radius.
+    pub best_certificates: Vec<(Method, usize)>,
     /// For each attack, on how many inputs it found the smallest refutation.
     pub best_attacks: Vec<(AttackKind, usize)>,
 }
@@ -132,7 +135,7 @@ const INPUT_UNITS: &str = "input units";
 const OUTPUT_UNITS: &str = "output units";
 use QuantityKind::{Estimate, LowerBound, UpperBound};
 
-const COLUMNS: [Column; 18] = [
+const COLUMNS: [Column; 21] = [
     ("r", Estimate, OUTPUT_UNITS, |r| Some(r.radius?.get())),
     ("minimum r (Algorithm 1)", Estimate, OUTPUT_UNITS, |r| Some(r.minimum_radius?.estimate.get())),
     ("r*, first order", Estimate, OUTPUT_UNITS, |r| Some(r.linearization?.radii.exact.get())),
@@ -149,6 +152,9 @@ const COLUMNS: [Column; 18] = [
     ("whitened", Estimate, INPUT_UNITS, whitened),
     ("linear region", Estimate, INPUT_UNITS, |r| Some(r.linear_region?.get())),
     ("certified", LowerBound, INPUT_UNITS, certified),
+    ("slope-interval radius", LowerBound, INPUT_UNITS, |r| Some(r.certified?.slope_interval?.get())),
+    ("linear-region radius", LowerBound, INPUT_UNITS, |r| Some(r.certified?.linear_region?.get())),
+    ("a-priori radius", LowerBound, INPUT_UNITS, |r| Some(r.certified?.a_priori?.get())),
     ("certified / whitened", Estimate, "ratio", |r| Some(certified(r)? / whitened(r)?)),
     ("margin, all attacks", UpperBound, INPUT_UNITS, margin),
 ];
@@ -178,6 +184,13 @@ fn whitened(record: &InputRecord) -> Option<f64> {
 
 fn certified(record: &InputRecord) -> Option<f64> {
     Some(record.certified?.best.get())
+}
+
+/// On how many inputs each argument is the best; only those that are on any.
+fn best_certificates(records: &[InputRecord]) -> Vec<(Method, usize)> {
+    let best = |method| records.iter().filter(|r| r.certified.is_some_and(|c| c.method == Some(method))).count();
+    let counted = Method::ALL.map(|method| (method, best(method)));
+    counted.into_iter().filter(|(_, count)| *count > 0).collect()
 }
 
 fn printed_over_exact(record: &InputRecord) -> Option<f64> {
@@ -243,6 +256,7 @@ impl Summary {
             associations: BOUNDS.iter().map(|(name, bound)| association(records, name, *bound)).collect(),
             linearization: linearization(records),
             dataset_margin: dataset_margin(records),
+            best_certificates: best_certificates(records),
             best_attacks: attack_kinds(records)
                 .into_iter()
                 .map(|kind| (kind, records.iter().filter(|record| record.best_attack == Some(kind)).count()))

@@ -162,6 +162,21 @@ pub enum Method {
     APriori,
 }
 
+impl Method {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::SlopeInterval, Self::LinearRegion, Self::APriori];
+
+    /// The name for people.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::LinearRegion => "linear region",
+            Self::SlopeInterval => "slope interval",
+            Self::APriori => "a priori",
+        }
+    }
+}
+
 /// The numbers from which the argument can be checked, at less cost than finding them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]

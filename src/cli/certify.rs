@@ -11,7 +11,7 @@ use super::terminal::Terminal;
 use crate::audit::certificates::JudgedModel;
 use crate::audit::certify::{header, CertificateWriter, CertifyPlan, ExistingCertificate};
 use crate::audit::AuditPlan;
-use crate::certificate::{encode, sha256, Entry, Header, Method, Outcome};
+use crate::certificate::{encode, sha256, Entry, Header, Outcome};
 use crate::files;
 use crate::margin::RadiusRule;
 use crate::model::{embedded, Model, ModelError};
@@ -138,21 +138,12 @@ fn heading(header: &Header, model: &str) -> String {
     )
 }
 
-/// The argument's name in tables.
-pub(super) fn method_name(method: Method) -> &'static str {
-    match method {
-        Method::LinearRegion => "linear region",
-        Method::SlopeInterval => "slope interval",
-        Method::APriori => "a priori",
-    }
-}
-
 fn row(entry: &Entry) -> String {
     let missing = || "-".to_owned();
     let radius = entry.radius.map_or_else(missing, |radius| radius.to_string());
     let probability = entry.draws.map_or_else(missing, |draws| format!("{:.4}", draws.probability_lower));
     let (certified, by) = match (&entry.claim, entry.outcome) {
-        (Some(claim), _) => (claim.certified_radius.decimal.clone(), method_name(claim.method).to_owned()),
+        (Some(claim), _) => (claim.certified_radius.decimal.clone(), claim.method.name().to_owned()),
         (None, Outcome::Abstained) => (missing(), format!("abstained: {}", entry.reasons.join("; "))),
         (None, _) => (missing(), format!("UNDECIDED: {}", entry.reasons.join("; "))),
     };

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use crate::audit::record::{InputRecord, Outcome};
 use crate::audit::run::RunIdentity;
 use crate::audit::summary::{Association, Linearization, NamedSpread, QuantityKind, Spread, Summary};
+use crate::certificate::Method;
 use crate::margin::{Protocol, RadiusRule};
 use crate::quantity::{Estimate, LowerBound, UpperBound};
 
@@ -242,6 +243,11 @@ pub fn summary(summary: &Summary) -> String {
         "first-order r* within the interval of the sampled minimum r: {within_interval} of {inputs} inputs"
     );
     text += &dataset_line(summary);
+    let count = |(method, count): &(Method, usize)| format!("{} {count}", method.name());
+    let best: Vec<String> = summary.best_certificates.iter().map(count).collect();
+    if !best.is_empty() {
+        let _ = writeln!(text, "largest certified radius by: {}", best.join(", "));
+    }
     let best: Vec<String> = summary.best_attacks.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
     if !best.is_empty() {
         let _ = writeln!(text, "smallest refutation found by: {}", best.join(", "));
