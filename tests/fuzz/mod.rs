@@ -98,6 +98,30 @@ fn header() -> Header {
     CertificateFile::parse(bytes).unwrap().header
 }
 
+/// Every file of a target's corpus as it is: those that once failed, and those that lead far into the code.
+#[test]
+fn the_corpus_is_read_or_refused() {
+    corpus(&["tests/fuzz/corpus/certificate", "fixtures/certificates/reject"])
+        .iter()
+        .for_each(|bytes| bodies::certificate(bytes));
+    for bytes in corpus(&["tests/fuzz/corpus/model"]) {
+        bodies::model(&bytes);
+        bodies::checker_model(&header(), &bytes);
+    }
+    corpus(&["tests/fuzz/corpus/checker_model"]).iter().for_each(|bytes| bodies::checker_model(&header(), bytes));
+    corpus(&["tests/fuzz/corpus/checker_entry"]).iter().for_each(|bytes| drop(bodies::checker_entry(bytes)));
+}
+
+/// The target of entries reaches the checker, and what it changes keeps true claims true.
+#[test]
+fn entries_reach_the_checker() {
+    for (name, entries) in [("mean", 2), ("joint", 1)] {
+        let path = format!("tests/fuzz/corpus/certificate/{name}.jsonl");
+        let bytes = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
+        assert_eq!(bodies::checker_entry(&bytes), entries, "{name}");
+    }
+}
+
 fn cases() -> u32 {
     std::env::var("VAECERT_FUZZ_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(400)
 }
@@ -114,8 +138,9 @@ proptest! {
     }
 
     #[test]
-    fn mutated_models_are_read_or_refused(mutations in mutations(), large in any::<bool>()) {
-        let original = if large { embedded::DIGITS.to_vec() } else { corpus(&["tests/fuzz/corpus/model"]).remove(0) };
+    fn mutated_models_are_read_or_refused(which in any::<Index>(), mutations in mutations(), large in any::<bool>()) {
+        let small = corpus(&["tests/fuzz/corpus/model"]);
+        let original = if large { embedded::DIGITS.to_vec() } else { small[which.index(small.len())].clone() };
         let bytes = mutated(original, &mutations);
         bodies::model(&bytes);
         bodies::checker_model(&header(), &bytes);

@@ -4,4 +4,6 @@
 #[allow(dead_code)]
 mod bodies;
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| bodies::checker_entry(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    bodies::checker_entry(bytes);
+});
