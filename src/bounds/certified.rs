@@ -8,7 +8,7 @@
 use nalgebra::{DMatrix, DVector};
 
 use crate::certificate::{Evidence, ExactBound, Method, NetworkEvidence};
-use crate::linalg::{largest_eigenvalue_upper, rounded_up};
+use crate::linalg::{largest_eigenvalue_upper, rounded_up, scaled_on_both_sides};
 use crate::model::architecture::StdLink;
 use crate::model::Activation;
 use crate::quantity::{LowerBound, Probability};
@@ -79,6 +79,7 @@ const FIRST_ROUNDS: Rounds = Rounds { output: 12, hidden: 4 };
 const NEXT_ROUNDS: Rounds = Rounds { output: 5, hidden: 1 };
 
 /// What is known at one norm.
+#[derive(Clone)]
 struct Visited {
     norm: f64,
     surplus: f64,
@@ -111,12 +112,7 @@ impl StdMovement<'_> {
     fn divergence(&self, shape: &DMatrix<f64>, norm: f64) -> Option<f64> {
         let (slopes, reach) = self.slopes(shape, norm)?;
         let apart: f64 = slopes.iter().zip(&reach).map(|(slope, reach)| log_cosh_upper(slope * reach)).sum();
-        let mut weighted = shape.clone();
-        for i in 0..slopes.len() {
-            for j in 0..slopes.len() {
-                weighted[(i, j)] *= slopes[i] * slopes[j];
-            }
-        }
+        let weighted = scaled_on_both_sides(shape, &slopes);
         // Rounding of the entries, twice each.
         let rounding = 4.0 * f64::EPSILON * weighted.norm();
         let together = norm * (largest_eigenvalue_upper(&weighted).ok()? + rounding).sqrt();
@@ -146,21 +142,22 @@ impl CertificationProblem<'_> {
     pub fn certify(&self) -> Result<CertifiedRadii, ReachError> {
         let (region, mean_shape) = self.mean.linear_region()?;
         let std_region = self.std.as_ref().map(|std| std.head.linear_region()).transpose()?;
+        let std_shape = std_region.as_ref().map(|(_, shape)| shape);
+        let mean_rate = largest_eigenvalue_upper(&mean_shape)?.sqrt();
         let nominal = |norm: f64| {
-            let moved = norm * largest_eigenvalue_upper(&mean_shape)?.sqrt();
-            let divergence = match (&self.std, &std_region) {
-                (Some(std), Some((_, shape))) => std.divergence(shape, norm).unwrap_or(f64::INFINITY),
+            let divergence = match (&self.std, std_shape) {
+                (Some(std), Some(shape)) => std.divergence(shape, norm).unwrap_or(f64::INFINITY),
                 _ => 0.0,
             };
-            Ok::<f64, ReachError>(self.surplus(moved, divergence))
+            self.surplus(norm * mean_rate, divergence)
         };
-        if nominal(0.0)? <= 0.0 {
+        if nominal(0.0) <= 0.0 {
             return Ok(CertifiedRadii { linear_region: None, slope_interval: None });
         }
-        let first_order = largest_positive(&nominal)?;
+        let first_order = largest_positive(&nominal);
         let region = std_region.as_ref().map_or(region, |(std, _)| region.min(*std)).min(first_order);
         let linear = self.linear_region(region);
-        let slope_interval = self.slope_interval(linear.as_ref(), first_order)?;
+        let slope_interval = self.slope_interval(linear.as_ref(), first_order, std_shape)?;
         Ok(CertifiedRadii { linear_region: linear.map(|v| self.radius(v, Method::LinearRegion)), slope_interval })
     }
 
@@ -200,9 +197,8 @@ impl CertificationProblem<'_> {
 
     /// The certificate for a norm at which no slope changes; smaller ones where rounding is in the way.
     fn linear_region(&self, region: f64) -> Option<Visited> {
-        let empty = |problem: &SlopeInterval<'_>| empty_evidence(problem);
-        let mean = empty(&self.mean);
-        let std = self.std.as_ref().map(|std| empty(&std.head));
+        let mean = empty_evidence(&self.mean);
+        let std = self.std.as_ref().map(|std| empty_evidence(&std.head));
         [0.0, 1e-9, 1e-7, 1e-5].iter().find_map(|less| {
             let norm = region * (1.0 - less) / (1.0 + 2.0 * LINEAR_ROOM);
             let surplus = self.surplus_at(norm * (1.0 + LINEAR_ROOM), &mean, std.as_ref()).ok()?;
@@ -211,11 +207,13 @@ impl CertificationProblem<'_> {
         })
     }
 
-    /// Brackets the largest norm that slope intervals certify, starting from the linear region.
+    /// Brackets the largest norm that slope intervals certify, starting from the linear region. `std_shape`: Q of the
+    /// standard-deviation head without a change of slope.
     fn slope_interval(
         &self,
         linear: Option<&Visited>,
         first_order: f64,
+        std_shape: Option<&DMatrix<f64>>,
     ) -> Result<Option<CertifiedRadius>, ReachError> {
         let start = linear.map_or(0.0, |linear| linear.norm);
         let mut best: Option<Visited> = None;
@@ -235,7 +233,7 @@ impl CertificationProblem<'_> {
             } else {
                 low + 0.5 * (high - low)
             };
-            match self.visit(norm, warm.as_ref()) {
+            match self.visit(norm, warm.as_ref(), std_shape) {
                 Ok(visited) if visited.surplus > 0.0 => {
                     (low, low_surplus) = (norm, visited.surplus);
                     best = Some(visited);
@@ -248,11 +246,11 @@ impl CertificationProblem<'_> {
                 Err(_) => (high, high_surplus) = (norm, f64::NEG_INFINITY),
             }
             if warm.is_none() {
-                warm = best.as_ref().map(Visited::copy);
+                warm.clone_from(&best);
             }
         }
         let Some(mut found) = best else {
-            return Ok(linear.map(|linear| self.radius(linear.copy(), Method::LinearRegion)));
+            return Ok(linear.map(|linear| self.radius(linear.clone(), Method::LinearRegion)));
         };
         for _ in 0..FINAL_HALVINGS {
             let middle = found.norm + 0.5 * (high - found.norm);
@@ -265,7 +263,12 @@ impl CertificationProblem<'_> {
     }
 
     /// Scalings for a norm, and the surplus that they give.
-    fn visit(&self, norm: f64, warm: Option<&Visited>) -> Result<Visited, ReachError> {
+    fn visit(
+        &self,
+        norm: f64,
+        warm: Option<&Visited>,
+        std_shape: Option<&DMatrix<f64>>,
+    ) -> Result<Visited, ReachError> {
         let roomy = norm * (1.0 + ROOM);
         let rounds = if warm.is_some() { NEXT_ROUNDS } else { FIRST_ROUNDS };
         let none = NetworkEvidence::default();
@@ -276,8 +279,8 @@ impl CertificationProblem<'_> {
             None => None,
             Some(movement) => {
                 let start = warm.and_then(|visited| visited.std.as_ref()).unwrap_or(&none);
-                let (_, shape) = movement.head.linear_region()?;
-                let weights = movement.slopes(&shape, norm).map_or_else(|| alike(&movement.head), |(slopes, _)| slopes);
+                let weights = std_shape.and_then(|shape| movement.slopes(shape, norm)).map(|(slopes, _)| slopes);
+                let weights = weights.unwrap_or_else(|| alike(&movement.head));
                 Some(find_scalings(&movement.head, roomy, start, &weights, rounds)?)
             }
         };
@@ -293,12 +296,6 @@ impl CertificationProblem<'_> {
     }
 }
 
-impl Visited {
-    fn copy(&self) -> Self {
-        Self { mean: self.mean.clone(), std: self.std.clone(), ..*self }
-    }
-}
-
 /// Chains without a scaling.
 fn empty_evidence(problem: &SlopeInterval<'_>) -> NetworkEvidence {
     let chains = problem.hidden_layers();
@@ -309,12 +306,12 @@ fn empty_evidence(problem: &SlopeInterval<'_>) -> NetworkEvidence {
 const STEPS: usize = 200;
 
 /// The norm up to which `surplus`, which falls, stays positive; infinite where it never ends.
-fn largest_positive(surplus: &impl Fn(f64) -> Result<f64, ReachError>) -> Result<f64, ReachError> {
+fn largest_positive(surplus: &impl Fn(f64) -> f64) -> f64 {
     let (mut low, mut high) = (0.0, 1.0);
-    while surplus(high)? > 0.0 {
+    while surplus(high) > 0.0 {
         (low, high) = (high, 4.0 * high);
         if high > 1e150 {
-            return Ok(f64::INFINITY);
+            return f64::INFINITY;
         }
     }
     for _ in 0..STEPS {
@@ -322,11 +319,11 @@ fn largest_positive(surplus: &impl Fn(f64) -> Result<f64, ReachError>) -> Result
         if middle < 1e-150 || middle <= low || middle >= high {
             break;
         }
-        if surplus(middle)? > 0.0 {
+        if surplus(middle) > 0.0 {
             low = middle;
         } else {
             high = middle;
         }
     }
-    Ok(low)
+    low
 }

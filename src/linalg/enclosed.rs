@@ -55,6 +55,15 @@ impl EnclosedMatrix {
         Self { value, error: rounded_up(rounding + carried) }
     }
 
+    /// A · B for a B known exactly.
+    #[must_use]
+    pub fn times_exact(&self, other: &DMatrix<f64>) -> Self {
+        let value = &self.value * other;
+        let (a, b, inner) = (frobenius_upper(&self.value), frobenius_upper(other), other.nrows());
+        let rounding = relative_rounding(inner) * a * b + underflow(value.len(), inner);
+        Self { value, error: rounded_up(rounding + b * self.error) }
+    }
+
     /// A · B.
     #[must_use]
     pub fn times(&self, other: &Self) -> Self {
@@ -107,14 +116,10 @@ impl CertifiedInverse {
     ///
     /// A Cholesky factorisation in doubles of K − cI that runs to its end proves K positive definite if
     /// c ≥ γ_{n+1}/(1 − γ_{n+1})·tr K (Rump, *Verification of positive definiteness*, BIT 2006).
-    pub(crate) fn new(mut matrix: DMatrix<f64>) -> Option<Self> {
+    pub(crate) fn new(matrix: &DMatrix<f64>) -> Option<Self> {
         let size = matrix.nrows();
         let scale = matrix.diagonal().map(|entry| power_of_two_near_root(entry).recip());
-        for i in 0..size {
-            for j in 0..size {
-                matrix[(i, j)] *= scale[i] * scale[j];
-            }
-        }
+        let matrix = scaled_on_both_sides(matrix, &scale);
         let trace = matrix.trace();
         let error = rounded_up(f64::EPSILON * trace + underflow(size, size));
         let shift = rounded_up(SMALLEST_EIGENVALUE + error + 2.0 * relative_rounding(size + 2) * trace);
@@ -165,6 +170,11 @@ fn power_of_two_near_root(entry: f64) -> f64 {
     #[allow(clippy::cast_possible_truncation)]
     let exponent = (0.5 * entry.log2()).round() as i32;
     2f64.powi(exponent)
+}
+
+/// diag(v) M diag(v), each entry rounded twice.
+pub(crate) fn scaled_on_both_sides(matrix: &DMatrix<f64>, scale: &DVector<f64>) -> DMatrix<f64> {
+    DMatrix::from_fn(matrix.nrows(), matrix.ncols(), |i, j| matrix[(i, j)] * (scale[i] * scale[j]))
 }
 
 /// A number not below the largest eigenvalue of a symmetric positive semidefinite matrix.
@@ -249,10 +259,10 @@ mod tests {
 
     #[test]
     fn a_matrix_that_is_not_positive_definite_has_no_certified_inverse() {
-        assert!(CertifiedInverse::new(DMatrix::from_row_slice(2, 2, &[1.0, 1.0, 1.0, 1.0])).is_none());
-        assert!(CertifiedInverse::new(DMatrix::from_row_slice(1, 1, &[-1.0])).is_none());
-        assert!(CertifiedInverse::new(DMatrix::from_row_slice(1, 1, &[f64::NAN])).is_none());
-        assert!(CertifiedInverse::new(DMatrix::from_row_slice(2, 2, &[1e-30, 0.0, 0.0, 1e30])).is_some());
+        assert!(CertifiedInverse::new(&DMatrix::from_row_slice(2, 2, &[1.0, 1.0, 1.0, 1.0])).is_none());
+        assert!(CertifiedInverse::new(&DMatrix::from_row_slice(1, 1, &[-1.0])).is_none());
+        assert!(CertifiedInverse::new(&DMatrix::from_row_slice(1, 1, &[f64::NAN])).is_none());
+        assert!(CertifiedInverse::new(&DMatrix::from_row_slice(2, 2, &[1e-30, 0.0, 0.0, 1e30])).is_some());
     }
 
     proptest! {
@@ -278,7 +288,7 @@ mod tests {
             let half = random(size, size + 2, seed);
             let matrix = &half * half.transpose();
             let rows = random(3, size, seed + 1);
-            let Some(inverse) = CertifiedInverse::new(matrix.clone()) else { return Ok(()) };
+            let Some(inverse) = CertifiedInverse::new(&matrix) else { return Ok(()) };
             let found = inverse.quadratic(&EnclosedMatrix::exact(rows.clone()));
             let exact = &rows * matrix.try_inverse().unwrap() * rows.transpose();
             // The comparison's own rounding grows with the condition of the matrix.

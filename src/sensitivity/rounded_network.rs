@@ -30,12 +30,12 @@ pub struct RoundedLayer {
     pub bias_norm: f64,
 }
 
-/// Layers applied one after the other, and W₀W₀ᵀ of the first.
+/// Layers applied one after the other, and a bound of W₀W₀ᵀ of the first.
 #[derive(Debug, Clone)]
 pub struct RoundedNetwork {
     layers: Vec<Arc<RoundedLayer>>,
-    /// W₀W₀ᵀ of the first layer, made where a bound needs it.
-    first_gram: Arc<EnclosedMatrix>,
+    /// At least W₀W₀ᵀ of the first layer in the Loewner order; shared by all inputs, and by the heads of one trunk.
+    first_gram: Arc<DMatrix<f64>>,
 }
 
 /// A vector known up to `error` in the 2-norm, which also bounds the error of each of its entries.
@@ -115,10 +115,10 @@ impl RoundedLayer {
 impl RoundedNetwork {
     fn new(layers: Vec<Arc<RoundedLayer>>) -> Self {
         let first_gram = layers.first().map_or_else(
-            || EnclosedMatrix::exact(DMatrix::zeros(0, 0)),
+            || DMatrix::zeros(0, 0),
             |layer| {
                 let weight = EnclosedMatrix::exact(layer.weight.clone());
-                weight.times_transposed(&weight)
+                weight.times_transposed(&weight).loewner_upper()
             },
         );
         Self { layers, first_gram: Arc::new(first_gram) }
@@ -138,9 +138,9 @@ impl RoundedNetwork {
         &self.layers
     }
 
-    /// W₀W₀ᵀ of the first layer.
+    /// At least W₀W₀ᵀ of the first layer in the Loewner order.
     #[must_use]
-    pub fn first_gram(&self) -> &EnclosedMatrix {
+    pub fn first_gram(&self) -> &Arc<DMatrix<f64>> {
         &self.first_gram
     }
 
@@ -313,10 +313,7 @@ mod tests {
     fn overflow_is_an_infinite_error_and_not_a_small_one() {
         let weight = DMatrix::from_element(2, 2, 1e200);
         let layer = || Arc::new(RoundedLayer::new(weight.clone(), DVector::zeros(2), Activation::Identity));
-        let network = RoundedNetwork {
-            layers: vec![layer(), layer()],
-            first_gram: Arc::new(EnclosedMatrix::exact(DMatrix::zeros(2, 2))),
-        };
+        let network = RoundedNetwork { layers: vec![layer(), layer()], first_gram: Arc::new(DMatrix::zeros(2, 2)) };
         assert!(!(network.pre_activations(&[1.0, 1.0])[1].error.is_finite()));
     }
 }

@@ -5,11 +5,13 @@
 //! and multiplying λ_j by a power of the ratio of the two sides finds its minimum in a few rounds. F is carried back
 //! from layer to layer with the derivative of the lemma. Nothing here is trusted: any positive λ give a true bound.
 
+use std::borrow::Cow;
+
 use nalgebra::{DMatrix, DVector};
 
 use super::slope_interval::{ReachError, SlopeInterval, Slopes, Step};
 use crate::certificate::{LayerScalings, NetworkEvidence};
-use crate::linalg::eigendecomposition;
+use crate::linalg::{eigendecomposition, scaled_on_both_sides};
 
 /// Rounds of improvement for the output and for the units of a hidden layer.
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +42,8 @@ const CERTAIN_EXCESS: f64 = 1e9;
 const FAR_FROM_KINK: f64 = 0.5;
 /// Significant digits of a scaling in the evidence.
 const DIGITS: usize = 4;
-const DIGITS_EXPONENT: i32 = 4;
+/// Half a unit in the last of them, as a share of the smallest number that has it.
+const HALF_DIGIT: f64 = 0.5e-3;
 
 /// Good scalings for perturbations of L2 norm `norm`, starting from those of another norm where there are any.
 /// `weights`: how much each output counts, `[out]`.
@@ -54,7 +57,7 @@ pub fn find_scalings(
     weights: &DVector<f64>,
     rounds: Rounds,
 ) -> Result<NetworkEvidence, ReachError> {
-    let chains = problem.depth().saturating_sub(1);
+    let chains = problem.hidden_layers();
     let mut evidence = NetworkEvidence { chains: Vec::with_capacity(chains) };
     let mut shape = problem.first();
     let mut slopes: Vec<Slopes> = Vec::with_capacity(chains);
@@ -70,7 +73,7 @@ pub fn find_scalings(
                 hidden_goal(problem, target + 1, shape, norm)
             }
         };
-        shape = chain.improve(goal, if is_output { rounds.output } else { rounds.hidden })?;
+        shape = Cow::Owned(chain.improve(goal, if is_output { rounds.output } else { rounds.hidden })?);
         evidence.chains.push(chain.layers);
     }
     Ok(evidence)
@@ -78,13 +81,7 @@ pub fn find_scalings(
 
 /// F, and the value that tr(FQFᵀ) stands for.
 fn output_goal(shape: &DMatrix<f64>, weights: &DVector<f64>) -> Result<(f64, DMatrix<f64>), ReachError> {
-    let mut weighted = shape.clone();
-    for i in 0..weights.len() {
-        for j in 0..weights.len() {
-            weighted[(i, j)] *= weights[i] * weights[j];
-        }
-    }
-    let eigen = eigendecomposition(weighted)?;
+    let eigen = eigendecomposition(scaled_on_both_sides(shape, weights))?;
     let largest = eigen.eigenvalues.max().max(f64::MIN_POSITIVE);
     let mut functional = eigen.eigenvectors.transpose();
     for (mut row, value) in functional.row_iter_mut().zip(&eigen.eigenvalues) {
@@ -134,20 +131,20 @@ impl<'a> Chain<'a> {
         goal: impl Fn(&DMatrix<f64>) -> Result<(f64, DMatrix<f64>), ReachError>,
         rounds: usize,
     ) -> Result<DMatrix<f64>, ReachError> {
-        let mut best: Option<(f64, Vec<LayerScalings>, DMatrix<f64>)> = None;
+        let mut best: Option<(f64, Vec<LayerScalings>)> = None;
         for round in 0..=rounds {
             let (shape, steps) = self.forward()?;
             let (value, functional) = goal(&shape)?;
-            let before = best.as_ref().map_or(f64::INFINITY, |(value, ..)| *value);
+            let before = best.as_ref().map_or(f64::INFINITY, |(value, _)| *value);
             if value < before {
-                best = Some((value, self.layers.clone(), shape));
+                best = Some((value, self.layers.clone()));
             }
             if round == rounds || (before.is_finite() && value > before * (1.0 - WORTHWHILE)) {
                 break;
             }
             self.correct(functional, &steps);
         }
-        let (_, layers, _) = best.ok_or(ReachError::NonFinite { layer: self.slopes.len() })?;
+        let (_, layers) = best.ok_or(ReachError::NonFinite { layer: self.slopes.len() })?;
         self.layers = layers;
         for layer in &mut self.layers {
             layer.scalings.iter_mut().for_each(|scaling| *scaling = shortened(*scaling));
@@ -176,10 +173,10 @@ impl<'a> Chain<'a> {
                     other => break other?,
                 }
             };
-            shape = next;
+            shape = Cow::Owned(next);
             steps.push(step);
         }
-        Ok((shape, steps))
+        Ok((shape.into_owned(), steps))
     }
 
     /// Gives every listed unit of `layer` a scaling: what it has, or one that makes its row of K dominated by its
@@ -241,7 +238,7 @@ fn shortened(scaling: f64) -> f64 {
     let short = |scaling: f64| format!("{scaling:.0$e}", DIGITS - 1).parse().unwrap_or(scaling);
     let rounded: f64 = short(scaling);
     if rounded < scaling {
-        short(scaling * (1.0 + 0.5 * 10f64.powi(1 - DIGITS_EXPONENT)))
+        short(scaling * (1.0 + HALF_DIGIT))
     } else {
         rounded
     }

@@ -11,6 +11,9 @@
 //! This contains the telescoped bound with any diagonal scaling and the elementwise one as special scalings; where every
 //! slope is certain it is exact. Proof and comparison: `proofs/C-slope-interval.md`.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use nalgebra::{DMatrix, DVector};
 
 use super::rounded_network::{RoundedNetwork, RoundedVector};
@@ -20,6 +23,8 @@ use crate::linalg::{
     eigendecomposition, frobenius_upper, largest_eigenvalue_upper, rounded_up, CertifiedInverse, EnclosedMatrix,
     LinalgError,
 };
+use crate::model::Activation;
+use crate::quantity::{Estimate, UpperBound};
 use crate::stats::Enclosure;
 
 /// Why a norm of the perturbation has no bound of the output.
@@ -67,6 +72,8 @@ pub struct SlopeInterval<'a> {
     values: Vec<RoundedVector>,
     /// The last layer's weight, scaled from the left.
     output_weight: EnclosedMatrix,
+    /// Q₀: W₀W₀ᵀ, or M W₀W₀ᵀM where the first layer is the last.
+    first: Arc<DMatrix<f64>>,
     /// Norms of the columns of every layer's successor.
     outgoing: Vec<Vec<f64>>,
 }
@@ -109,8 +116,6 @@ pub struct Reach {
     pub shape: DMatrix<f64>,
     /// A number not below sup ‖M Δoutput‖₂ over the ball.
     pub norm: f64,
-    /// Units whose slope is not certain, per hidden layer.
-    pub uncertain_units: Vec<usize>,
 }
 
 impl<'a> SlopeInterval<'a> {
@@ -130,20 +135,19 @@ impl<'a> SlopeInterval<'a> {
                 EnclosedMatrix::rounded_once(scaled)
             }
         };
-        let mut problem = Self { network, values, output_weight, outgoing: vec![] };
-        problem.outgoing = (1..problem.depth()).map(|layer| column_norms(&problem.weight(layer).value)).collect();
+        let first = match network.layers().len() {
+            1 => Arc::new(output_weight.times_transposed(&output_weight).loewner_upper()),
+            _ => Arc::clone(network.first_gram()),
+        };
+        let mut problem = Self { network, values, output_weight, first, outgoing: vec![] };
+        problem.outgoing = (1..=problem.hidden_layers()).map(|layer| column_norms(problem.weight(layer).0)).collect();
         problem
     }
 
-    /// Number of layers L.
-    pub(crate) fn depth(&self) -> usize {
-        self.network.layers().len()
-    }
-
-    /// Layers with an activation in front of another layer: L − 1.
+    /// Layers with an activation in front of another layer: L − 1 of L layers.
     #[must_use]
     pub fn hidden_layers(&self) -> usize {
-        self.depth().saturating_sub(1)
+        self.network.layers().len().saturating_sub(1)
     }
 
     /// Width of the output.
@@ -152,22 +156,18 @@ impl<'a> SlopeInterval<'a> {
         self.output_weight.value.nrows()
     }
 
-    /// The weight that leads to layer `layer`.
-    fn weight(&self, layer: usize) -> EnclosedMatrix {
-        if layer + 1 == self.depth() {
-            self.output_weight.clone()
+    /// The weight that leads to layer `layer`, and a bound of its error in the Frobenius norm.
+    fn weight(&self, layer: usize) -> (&DMatrix<f64>, f64) {
+        if layer == self.hidden_layers() {
+            (&self.output_weight.value, self.output_weight.error)
         } else {
-            EnclosedMatrix::exact(self.network.layers()[layer].weight.clone())
+            (&self.network.layers()[layer].weight, 0.0)
         }
     }
 
-    /// Q₀ for the layer's own weight: W₀W₀ᵀ, or M W₀W₀ᵀM where the first layer is the last.
-    pub(crate) fn first(&self) -> DMatrix<f64> {
-        if self.depth() == 1 {
-            self.output_weight.times_transposed(&self.output_weight).loewner_upper()
-        } else {
-            self.network.first_gram().loewner_upper()
-        }
+    /// Q₀.
+    pub(crate) fn first(&self) -> Cow<'_, DMatrix<f64>> {
+        Cow::Borrowed(&self.first)
     }
 
     /// How strongly a unit of `layer` acts on the next layer: ‖W_{:j}‖₂, as computed; at least a small share of the
@@ -187,14 +187,14 @@ impl<'a> SlopeInterval<'a> {
         &self.values[layer]
     }
 
-    pub(crate) fn activation(&self, layer: usize) -> crate::model::Activation {
+    pub(crate) fn activation(&self, layer: usize) -> Activation {
         self.network.layers()[layer].activation
     }
 
     /// The slopes of `layer`'s units when unit j's pre-activation moves by at most ρ√Q_jj.
     pub(crate) fn slopes(&self, layer: usize, shape: &DMatrix<f64>, norm: f64) -> Result<Slopes, ReachError> {
         let RoundedVector { values, error } = &self.values[layer];
-        let activation = self.network.layers()[layer].activation;
+        let activation = self.activation(layer);
         let mut slopes = Slopes { centres: values.clone(), half_widths: values.clone(), listed: vec![] };
         for (unit, &value) in values.iter().enumerate() {
             let reach = rounded_up(norm * rounded_up(shape[(unit, unit)].max(0.0).sqrt()));
@@ -221,9 +221,9 @@ impl<'a> SlopeInterval<'a> {
         slopes: &Slopes,
         scalings: &LayerScalings,
     ) -> Result<(DMatrix<f64>, Step), ReachError> {
-        let weight = self.weight(layer + 1);
-        let nominal = scaled_columns(&weight, &slopes.centres);
-        let mapped = nominal.times(&EnclosedMatrix::exact(shape.clone()));
+        let (weight, weight_error) = self.weight(layer + 1);
+        let nominal = scaled_columns(weight, weight_error, &slopes.centres);
+        let mapped = nominal.times_exact(shape);
         let mut next = mapped.times_transposed(&nominal);
         let uncertain: Vec<usize> = (0..shape.nrows()).filter(|&unit| slopes.half_widths[unit] > 0.0).collect();
         let coupling = mapped.value.select_columns(&uncertain);
@@ -241,8 +241,7 @@ impl<'a> SlopeInterval<'a> {
                     .zip(&lambda)
                     .map(|(&unit, lambda)| rounded_up(lambda.sqrt() * slopes.half_widths[unit])),
             );
-            let columns = EnclosedMatrix { value: weight.value.select_columns(&uncertain), error: weight.error };
-            let slack = scaled_columns(&columns, &spread);
+            let slack = scaled_columns(&weight.select_columns(&uncertain), weight_error, &spread);
             next = next.plus(&slack.times_transposed(&slack));
             Some(inverse)
         };
@@ -261,7 +260,7 @@ impl<'a> SlopeInterval<'a> {
     pub fn linear_region(&self) -> Result<(f64, DMatrix<f64>), ReachError> {
         let mut shape = self.first();
         let mut radius = f64::INFINITY;
-        for layer in 0..self.depth().saturating_sub(1) {
+        for layer in 0..self.hidden_layers() {
             let RoundedVector { values, error } = &self.values[layer];
             let activation = self.activation(layer);
             if !activation.is_piecewise_linear() {
@@ -276,9 +275,9 @@ impl<'a> SlopeInterval<'a> {
             let centres = values.map(|value| activation.slope_at_output(activation.value(value)));
             let half_widths = DVector::zeros(values.len());
             let slopes = Slopes { centres, half_widths, listed: vec![] };
-            shape = self.step(layer, &shape, &slopes, &LayerScalings::default())?.0;
+            shape = Cow::Owned(self.step(layer, &shape, &slopes, &LayerScalings::default())?.0);
         }
-        Ok((radius, shape))
+        Ok((radius, shape.into_owned()))
     }
 
     /// Bounds the output for perturbations of L2 norm at most `norm` (ρ), with the scalings of `evidence`.
@@ -288,15 +287,12 @@ impl<'a> SlopeInterval<'a> {
     /// # Errors
     /// [`ReachError`] where the scalings do not fit or a number is not finite: nothing is known then.
     pub fn reach(&self, norm: f64, evidence: &NetworkEvidence) -> Result<Reach, ReachError> {
-        let Chains { shape, slopes, .. } = self.chains(norm, evidence)?;
-        let uncertain_units =
-            slopes.iter().map(|slopes| slopes.half_widths.iter().filter(|&&width| width > 0.0).count()).collect();
-        let largest = largest_eigenvalue_upper(&shape)?;
-        Ok(Reach { norm: rounded_up(norm * rounded_up(largest.sqrt())), shape, uncertain_units })
+        let shape = self.chains(norm, evidence)?.shape.into_owned();
+        Ok(Reach { norm: moved(&shape, norm)?, shape })
     }
 
     /// Follows every chain of the evidence.
-    fn chains(&self, norm: f64, evidence: &NetworkEvidence) -> Result<Chains, ReachError> {
+    fn chains(&self, norm: f64, evidence: &NetworkEvidence) -> Result<Chains<'_>, ReachError> {
         let expected = self.hidden_layers();
         if evidence.chains.len() != expected {
             return Err(ReachError::Chains { expected, found: evidence.chains.len() });
@@ -311,7 +307,7 @@ impl<'a> SlopeInterval<'a> {
             found.steps.clear();
             for (layer, (slopes, scalings)) in found.slopes.iter().zip(chain).enumerate() {
                 let (next, step) = self.step(layer, &found.shape, slopes, scalings)?;
-                found.shape = next;
+                found.shape = Cow::Owned(next);
                 found.steps.push(step);
             }
         }
@@ -320,13 +316,18 @@ impl<'a> SlopeInterval<'a> {
 }
 
 /// What all chains together give.
-struct Chains {
+struct Chains<'a> {
     /// Q of the output.
-    shape: DMatrix<f64>,
+    shape: Cow<'a, DMatrix<f64>>,
     /// The slopes of every hidden layer.
     slopes: Vec<Slopes>,
     /// The steps of the last chain.
     steps: Vec<Step>,
+}
+
+/// A number not below ρ‖Q‖₂^½.
+fn moved(shape: &DMatrix<f64>, norm: f64) -> Result<f64, LinalgError> {
+    Ok(rounded_up(norm * rounded_up(largest_eigenvalue_upper(shape)?.sqrt())))
 }
 
 /// ‖M_{:j}‖₂, raised to a small share of the largest.
@@ -340,9 +341,9 @@ fn column_norms(matrix: &DMatrix<f64>) -> Vec<f64> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Looseness {
     /// ρ‖MJ‖₂, what the bound would be without a change of slope.
-    pub first_order: f64,
+    pub first_order: Estimate,
     /// The bound.
-    pub norm: f64,
+    pub norm: UpperBound,
     /// Per hidden layer.
     pub layers: Vec<LayerLooseness>,
 }
@@ -363,14 +364,15 @@ pub struct LayerLooseness {
 const NAMED_UNITS: usize = 5;
 
 impl SlopeInterval<'_> {
-    /// Where the bound for `norm` with these scalings is loose. Estimates, for reading only.
+    /// Where the bound for `norm` with these scalings is loose. The shares are estimates, for reading only.
     ///
     /// # Errors
     /// As [`SlopeInterval::reach`].
     pub fn looseness(&self, norm: f64, evidence: &NetworkEvidence) -> Result<Looseness, ReachError> {
         let (_, linear) = self.linear_region()?;
         let Chains { shape, slopes, steps } = self.chains(norm, evidence)?;
-        let eigen = eigendecomposition(shape)?;
+        let bound = moved(&shape, norm)?;
+        let eigen = eigendecomposition(shape.into_owned())?;
         let top = eigen.eigenvalues.imax();
         let largest = eigen.eigenvalues[top].max(f64::MIN_POSITIVE);
         let direction = eigen.eigenvectors.column(top).into_owned();
@@ -392,8 +394,9 @@ impl SlopeInterval<'_> {
             functional = back;
         }
         layers.reverse();
-        let first_order = norm * largest_eigenvalue_upper(&linear)?.sqrt();
-        Ok(Looseness { first_order, norm: norm * largest.sqrt(), layers })
+        let not_finite = |_| ReachError::NonFinite { layer: self.hidden_layers() };
+        let first_order = Estimate::new(moved(&linear, norm)?).map_err(not_finite)?;
+        Ok(Looseness { first_order, norm: UpperBound::new(bound).map_err(not_finite)?, layers })
     }
 }
 
@@ -410,16 +413,16 @@ impl Step {
     }
 }
 
-/// M diag(v), each entry rounded once more.
-fn scaled_columns(matrix: &EnclosedMatrix, scale: &DVector<f64>) -> EnclosedMatrix {
-    let mut value = matrix.value.clone();
+/// M diag(v), each entry rounded once more, for an M known up to `error`.
+fn scaled_columns(matrix: &DMatrix<f64>, error: f64, scale: &DVector<f64>) -> EnclosedMatrix {
+    let mut value = matrix.clone();
     let mut largest: f64 = 0.0;
     for (mut column, &scale) in value.column_iter_mut().zip(scale) {
         column *= scale;
         largest = largest.max(scale.abs());
     }
     let rounded = EnclosedMatrix::rounded_once(value);
-    EnclosedMatrix { error: rounded_up(rounded.error + matrix.error * largest), value: rounded.value }
+    EnclosedMatrix { error: rounded_up(rounded.error + error * largest), value: rounded.value }
 }
 
 /// λ of every uncertain unit.
@@ -437,5 +440,5 @@ fn gap(shape: &DMatrix<f64>, uncertain: &[usize], lambda: &[f64]) -> Option<Cert
     for (i, lambda) in lambda.iter().enumerate() {
         gap[(i, i)] += lambda;
     }
-    CertifiedInverse::new(gap)
+    CertifiedInverse::new(&gap)
 }
