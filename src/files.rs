@@ -1,6 +1,6 @@
 //! Writing files so that a killed program leaves either the old one or the new one, never half of one.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -54,6 +54,18 @@ fn write_and_sync(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = File::create(path)?;
     file.write_all(bytes)?;
     file.sync_all()
+}
+
+/// Keeps other processes out of `file` until it is closed. Whether that worked: false where another process holds it.
+///
+/// # Errors
+/// Whatever the system says.
+pub fn lock(file: &File) -> io::Result<bool> {
+    match file.try_lock() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
 }
 
 /// Opens a regular file. Pipes and devices are refused: they have no size to check a header against, and may never end.

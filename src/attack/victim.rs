@@ -48,14 +48,6 @@ impl<'a> Victim<'a> {
         &self.input
     }
 
-    /// ‖g(μ(x))‖₂, in output units.
-    ///
-    /// # Errors
-    /// If a tensor operation fails.
-    pub fn reconstruction_norm(&self) -> Result<f64> {
-        self.reconstruction.to_dtype(DType::F64)?.sqr()?.sum_all()?.sqrt()?.to_scalar::<f64>()
-    }
-
     /// d_z.
     #[must_use]
     pub fn latent_dim(&self) -> usize {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::bounds::{
     a_priori_radius, CertificationProblem, CertifiedRadii, CertifiedRadius, LipschitzConstants, StdMovement,
 };
-use crate::certificate::{Entry, Evidence, Method};
+use crate::certificate::{Entry, Evidence, Header, Method};
 use crate::linalg::rounded_up;
 use crate::margin::{sample_distances, Judge, RadiusRule};
 use crate::model::Vae;
@@ -138,12 +138,7 @@ impl JudgedModel {
         };
         let Requirement { threat, radius, level } = *requirement;
         let radius = a_priori_radius(&constants, radius, level, threat, self.rounded.std_link)?;
-        // An encoder or a decoder that ignores its input has no largest radius; nothing finite would be said of it.
-        radius.get().is_finite().then_some(CertifiedRadius {
-            radius,
-            method: Method::APriori,
-            evidence: Evidence::Norms,
-        })
+        Some(CertifiedRadius { radius, method: Method::APriori, evidence: Evidence::Norms })
     }
 }
 
@@ -173,7 +168,7 @@ impl Certificates {
 /// A bound's looseness in words.
 fn loose_lines(what: &str, looseness: Result<Looseness, ReachError>) -> String {
     let Ok(Looseness { first_order, norm, layers }) = looseness else { return String::new() };
-    let mut text = format!("        {what}: moves by at most {norm:.4}; {first_order:.4} if no slope changed\n");
+    let mut text = format!("        {what}: moves by at most {norm}; {first_order} if no slope changed\n");
     for (layer, LayerLooseness { units, uncertain, worst }) in layers.iter().enumerate() {
         let named: Vec<String> = worst.iter().map(|(unit, share)| format!("{unit} ({:.1} %)", 100.0 * share)).collect();
         let named = if named.is_empty() { "none".to_owned() } else { named.join(", ") };
@@ -181,6 +176,11 @@ fn loose_lines(what: &str, looseness: Result<Looseness, ReachError>) -> String {
     }
     text
 }
+
+/// Name of the stream that chooses an input's r, with `{input}` for its index.
+pub(super) const SELECTION_STREAM: &str = "input/{input}/selection";
+/// Name of the stream that estimates an input's probability, likewise.
+pub(super) const ESTIMATION_STREAM: &str = "input/{input}/estimation";
 
 /// Why r could not be chosen.
 #[derive(Debug, thiserror::Error)]
@@ -197,9 +197,30 @@ pub(super) fn select_radius(
     rule: RadiusRule,
     draws: usize,
     seed: Seed,
-    stream: &str,
+    input: usize,
 ) -> Result<Radius, SelectionError> {
     let draws = if matches!(rule, RadiusRule::Quantile(_)) { draws } else { 0 };
-    let distances = sample_distances(judge.victim(), judge.victim().input(), draws, &mut seed.stream(stream))?;
+    let distances = undisturbed_distances(judge, draws, seed, SELECTION_STREAM, input)?;
     Ok(rule.radius(&distances)?)
+}
+
+/// Draws of ‖Δ(x, 0)‖ that serve the estimate and nothing else.
+pub(super) fn estimation_distances(
+    judge: &Judge<'_>,
+    draws: usize,
+    seed: Seed,
+    input: usize,
+) -> candle_core::Result<Vec<f64>> {
+    undisturbed_distances(judge, draws, seed, ESTIMATION_STREAM, input)
+}
+
+fn undisturbed_distances(
+    judge: &Judge<'_>,
+    draws: usize,
+    seed: Seed,
+    stream: &str,
+    input: usize,
+) -> candle_core::Result<Vec<f64>> {
+    let mut stream = seed.stream(&Header::stream(stream, input));
+    sample_distances(judge.victim(), judge.victim().input(), draws, &mut stream)
 }

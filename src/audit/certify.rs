@@ -1,43 +1,27 @@
 //! A certificate file for many inputs: written entry by entry, continued after an interruption.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use super::certificates::{select_radius, JudgedModel, Requirement, SelectionError};
+use super::certificates::{
+    estimation_distances, select_radius, JudgedModel, Requirement, SelectionError, ESTIMATION_STREAM, SELECTION_STREAM,
+};
+use super::plan::AuditPlan;
 use super::run::{DataChoice, RunError};
 use crate::certificate::{
     encode, sha256, CertificateError, CertificateFile, Claim, DataIdentity, Draws, Entry, ExactBound, Header,
-    ModelIdentity, Outcome, Streams, FORMAT, GENERATOR, SEMANTICS,
+    ModelIdentity, Outcome, Streams, FORMAT, GENERATOR, SEMANTICS, UNCOMMITTED,
 };
 use crate::data::Dataset;
 use crate::files;
-use crate::margin::{sample_distances, DrawCounts, RadiusRule};
+use crate::margin::{DrawCounts, RadiusRule};
 use crate::model::Model;
-use crate::quantity::{LowerBound, Probability, Threat};
+use crate::quantity::LowerBound;
 use crate::seed::Seed;
 use crate::sensitivity::ReachError;
 use crate::stats::BinomialError;
 use crate::threads::Workers;
-
-/// What is certified, beside model and data.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct CertifyPlan {
-    /// Where r comes from.
-    pub radius: RadiusRule,
-    /// m.
-    pub level: Probability,
-    /// Which part of the code the perturbation reaches.
-    pub threat: Threat,
-    /// All entries hold together, except with this probability.
-    pub failure_probability: Probability,
-    /// Draws that choose r where it is a quantile.
-    pub selection_draws: usize,
-    /// Fresh draws that estimate P(‖Δ(x, 0)‖ ≤ r).
-    pub estimation_draws: usize,
-    /// Seed of all draws.
-    pub seed: Seed,
-}
 
 /// Why a certificate file cannot be written or continued.
 #[derive(Debug, thiserror::Error)]
@@ -110,14 +94,11 @@ enum Obstacle {
     Tensor(#[from] candle_core::Error),
 }
 
-/// Name of the stream that chooses r; the same as in an audit.
-const SELECTION_STREAM: &str = "input/{input}/selection";
-/// Name of the stream that estimates the probability; the same as in an audit.
-const ESTIMATION_STREAM: &str = "input/{input}/estimation";
 /// p̲ is rounded down to a multiple of this, which leaves a checker with other rounding enough room.
 const PROBABILITY_STEP: f64 = 1.0 / (1_u64 << 34) as f64;
 
-/// The header of a certificate with these parts. `model_file` are the bytes of the model's file.
+/// The header of a certificate with these parts. `model_file` are the bytes of the model's file; of `plan`, what concerns
+/// attacks is left out.
 ///
 /// # Errors
 /// If the inputs asked for are not there or do not fit the model.
@@ -126,7 +107,7 @@ pub fn header(
     model_file: &[u8],
     data: &DataChoice,
     dataset: &Dataset,
-    plan: &CertifyPlan,
+    plan: &AuditPlan,
 ) -> Result<Header, RunError> {
     data.check(model, dataset)?;
     let quantile = matches!(plan.radius, RadiusRule::Quantile(_));
@@ -188,11 +169,9 @@ fn fill(model: &JudgedModel, header: &Header, input: &[f32], entry: &mut Entry) 
     let judge = model.judge(input, header.threat)?;
     // Both counts come from a plan on this machine, where they were `usize`.
     let count = |draws: u64| usize::try_from(draws).unwrap_or(usize::MAX);
-    let selection = Header::stream(SELECTION_STREAM, index);
-    let radius = select_radius(&judge, header.radius_rule, count(header.selection_draws), seed, &selection)?;
+    let radius = select_radius(&judge, header.radius_rule, count(header.selection_draws), seed, index)?;
     entry.radius = Some(radius);
-    let mut stream = seed.stream(&Header::stream(ESTIMATION_STREAM, index));
-    let distances = sample_distances(judge.victim(), input, count(header.estimation_draws), &mut stream)?;
+    let distances = estimation_distances(&judge, count(header.estimation_draws), seed, index)?;
     let counts = DrawCounts::of(&distances, radius, judge.tolerance(input, radius));
     let probability = counts.probability_lower(header.failure_probability.split(header.inputs))?;
     let probability = with_room(probability);
@@ -232,6 +211,8 @@ pub enum ExistingCertificate {
     Refuse,
     /// Keep its entries and go on; refuse if there is none.
     Resume,
+    /// Keep its entries and go on; start anew if there is none.
+    ResumeOrStart,
     /// Start anew.
     Overwrite,
 }
@@ -267,9 +248,15 @@ impl CertificateWriter {
         }
         let line = encode(&header)?;
         let run = sha256(line.strip_suffix(b"\n").unwrap_or(&line));
-        let resumed = if existing == ExistingCertificate::Resume { Some(read(path, &header)?) } else { None };
         let file = OpenOptions::new().write(true).create(true).truncate(false).open(path).map_err(failed)?;
-        lock(&file, path)?;
+        if !files::lock(&file).map_err(failed)? {
+            return Err(CertifyError::InUse { path: path.to_owned() });
+        }
+        // Read under the lock: whoever held it may have added entries.
+        let resumed = match existing {
+            ExistingCertificate::Resume | ExistingCertificate::ResumeOrStart => read(path, &header)?,
+            ExistingCertificate::Refuse | ExistingCertificate::Overwrite => None,
+        };
         let mut writer = Self { path: path.to_owned(), file, header, run, finished: vec![], end: 0 };
         match resumed {
             Some(certificate) => {
@@ -299,7 +286,7 @@ impl CertificateWriter {
         let write = |file: &mut File| -> io::Result<()> {
             let mut unfinished = line.to_vec();
             if let Some(first) = unfinished.first_mut() {
-                *first = crate::certificate::UNCOMMITTED;
+                *first = UNCOMMITTED;
             }
             file.seek(SeekFrom::Start(end))?;
             file.write_all(&unfinished)?;
@@ -339,23 +326,17 @@ impl CertificateWriter {
     }
 }
 
-/// The certificate that is there, if it has this header.
-fn read(path: &Path, header: &Header) -> Result<CertificateFile, CertifyError> {
+/// The certificate that is there, if it has this header; none where not even a header was finished.
+fn read(path: &Path, header: &Header) -> Result<Option<CertificateFile>, CertifyError> {
     let bytes = files::read_regular(path).map_err(|source| CertifyError::Io { path: path.to_owned(), source })?;
+    if bytes.first().is_none_or(|&first| first == UNCOMMITTED) {
+        return Ok(None);
+    }
     let certificate =
         CertificateFile::parse(&bytes).map_err(|source| CertifyError::Malformed { path: path.to_owned(), source })?;
     if certificate.header == *header {
-        Ok(certificate)
+        Ok(Some(certificate))
     } else {
         Err(CertifyError::OtherRun { path: path.to_owned() })
-    }
-}
-
-/// Held until the file is closed.
-fn lock(file: &File, path: &Path) -> Result<(), CertifyError> {
-    match file.try_lock() {
-        Ok(()) => Ok(()),
-        Err(TryLockError::WouldBlock) => Err(CertifyError::InUse { path: path.to_owned() }),
-        Err(TryLockError::Error(source)) => Err(CertifyError::Io { path: path.to_owned(), source }),
     }
 }

@@ -3,14 +3,14 @@
 use candle_core::{DType, Device, Tensor};
 use nalgebra::{DMatrix, DVector};
 
-use super::certificates::{select_radius, JudgedModel, Requirement, SelectionError};
+use super::certificates::{estimation_distances, select_radius, JudgedModel, Requirement, SelectionError};
 use super::plan::AuditPlan;
 use super::record::{AttackRecord, EncoderRecord, InputRecord, LinearizationRecord, Outcome, ProbabilityRecord};
 use crate::attack::{structured_directions, AttackKind, AttackedInput, PixelBox, Threat, Victim};
 use crate::bounds::{first_order_ladder, BoundError, ExactMargin, FirstOrderDamage, LadderOutcome, LinearGaussian};
 use crate::linalg::{frobenius_norm, spectral_norm, LinalgError};
 use crate::margin::empirical::SearchTarget;
-use crate::margin::{minimum_radius, sample_distances, search_margin, DrawCounts, MinimumRadius};
+use crate::margin::{minimum_radius, search_margin, DrawCounts, MinimumRadius};
 use crate::model::Vae;
 use crate::quantity::{Estimate, Probability, QuantityError, Radius, UpperBound};
 use crate::sensitivity::{decoder_gram, decoder_jacobian, encoder_jacobian, linear_region_radius};
@@ -101,11 +101,9 @@ impl AuditedModel {
         let victim = Victim::new(&self.single, input, plan.threat)?;
         let judge = self.judged.judge(input, plan.threat)?;
 
-        let selection = format!("{name}/selection");
-        let radius = select_radius(&judge, plan.radius, plan.selection_draws, plan.seed, &selection)?;
+        let radius = select_radius(&judge, plan.radius, plan.selection_draws, plan.seed, record.input)?;
         record.radius = Some(radius);
-        let mut stream = plan.seed.stream(&format!("{name}/estimation"));
-        let distances = sample_distances(judge.victim(), input, plan.estimation_draws, &mut stream)?;
+        let distances = estimation_distances(&judge, plan.estimation_draws, plan.seed, record.input)?;
         let tolerance = judge.tolerance(input, radius);
         let probability = estimate_probability(DrawCounts::of(&distances, radius, tolerance), failure_probability)?;
         record.probability = Some(probability);

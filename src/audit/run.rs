@@ -3,7 +3,7 @@
 //! A run's folder holds `run.json` (what the run is), `inputs.jsonl` (one record per finished input, in order),
 //! `perturbations/` (the smallest refuting perturbation of each input) and, once finished, `summary.json`.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -358,7 +358,9 @@ impl RunFolder {
         }
         std::fs::create_dir_all(path.join(PERTURBATIONS_FOLDER)).map_err(unwritable)?;
         let inputs = OpenOptions::new().append(true).create(true).open(path.join(INPUTS_FILE)).map_err(unwritable)?;
-        lock(&inputs, path)?;
+        if !files::lock(&inputs).map_err(unwritable)? {
+            return Err(RunError::InUse { path: path.to_owned() });
+        }
         let finished = match existing {
             Existing::Resume | Existing::ResumeInterrupted if holds_run => finished_inputs(path, run, &inputs)?,
             _ => vec![],
@@ -501,13 +503,4 @@ fn start_anew(folder: &Path, run: &RunFile, inputs: &File) -> io::Result<()> {
     let mut json = serde_json::to_vec_pretty(run)?;
     json.push(b'\n');
     files::write_atomically(&folder.join(RUN_FILE), &json)
-}
-
-/// Held until the file is closed.
-fn lock(inputs: &File, folder: &Path) -> Result<(), RunError> {
-    match inputs.try_lock() {
-        Ok(()) => Ok(()),
-        Err(TryLockError::WouldBlock) => Err(RunError::InUse { path: folder.to_owned() }),
-        Err(TryLockError::Error(source)) => Err(RunError::Io { path: folder.join(INPUTS_FILE), source }),
-    }
 }

@@ -11,7 +11,7 @@ use crate::audit::run::DataChoice;
 use crate::claims::{DEFAULT_CASES, MAX_CASES};
 use crate::data::{DataError, DataSource, Split};
 use crate::model::device::DeviceChoice;
-use crate::quantity::{Probability, Radius};
+use crate::quantity::{Probability, QuantityError, Radius, RadiusRule};
 use crate::seed::Seed;
 
 /// Brackets how robust a variational autoencoder is, and puts the theory behind that on trial.
@@ -41,7 +41,7 @@ pub(crate) enum Command {
     /// Check a certificate with code that shares nothing with the code that wrote it.
     ///
     /// Evaluates the networks, bounds every norm, redraws the noise and derives each radius anew. Exit status 0 if every
-    /// entry is verified, 3 if one is incomplete or missing, 4 if one is rejected.
+    /// entry is verified, 3 if one is incomplete, missing or claims nothing, 4 if one is rejected.
     #[command(after_long_help = VERIFY_EXAMPLES)]
     Verify(Box<VerifyArguments>),
     /// Train a β-VAE.
@@ -228,6 +228,20 @@ pub(crate) struct RobustnessArguments {
     pub(crate) draws: usize,
 }
 
+/// Order of the quantile that chooses r where the user names neither r nor a quantile; the paper's.
+const DEFAULT_QUANTILE: f64 = 0.9;
+
+impl RobustnessArguments {
+    /// Where r comes from.
+    pub(crate) fn radius_rule(&self) -> Result<RadiusRule, QuantityError> {
+        Ok(match (self.r, self.r_quantile) {
+            (Some(radius), _) => RadiusRule::Absolute(radius),
+            (None, Some(order)) => RadiusRule::Quantile(order),
+            (None, None) => RadiusRule::Quantile(Probability::new(DEFAULT_QUANTILE)?),
+        })
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct AuditArguments {
     /// Model file written by `vaecert train`. Default: a small β-VAE of the embedded digits.
@@ -315,7 +329,7 @@ pub(crate) struct CertifyArguments {
     #[arg(long, conflicts_with = "json", help_heading = "Output")]
     pub(crate) explain: bool,
     /// Certificate file to write. Default: vaecert-runs/certificate-NAME.jsonl, with a NAME made from everything that
-    /// decides the contents.
+    /// decides the contents; what is there of it is continued.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub(crate) out: Option<PathBuf>,
     /// Continue the certificate in --out.

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use super::args::{AuditArguments, ProtocolArgument};
-use super::certify::radius_rule;
 use super::exit_code::ExitCode;
 use super::failure::Failure;
 use super::table;
@@ -13,8 +12,9 @@ use crate::attack::Effort;
 use crate::audit::input::AuditedModel;
 use crate::audit::run::{Existing, RunFile, RunFolder};
 use crate::audit::{Audit, AuditPlan, RunIdentity, Summary};
+use crate::files;
 use crate::margin::{Protocol, SearchPlan};
-use crate::model::{embedded, Model};
+use crate::model::{embedded, Model, ModelError};
 use crate::progress::Progress;
 use crate::seed::Seed;
 use crate::threads::Workers;
@@ -24,7 +24,7 @@ const DEFAULT_TOLERANCE: f64 = 0.05;
 /// Algorithm 2's step where the user names none, in input units.
 const DEFAULT_DECREMENT: f64 = 0.1;
 /// Where runs go that name no folder.
-const DEFAULT_RUNS_FOLDER: &str = "vaecert-runs";
+pub(super) const DEFAULT_RUNS_FOLDER: &str = "vaecert-runs";
 
 /// Audits inputs, prints them as they finish, then the summary.
 pub(crate) fn audit(arguments: AuditArguments) -> Result<ExitCode, Failure> {
@@ -108,9 +108,19 @@ fn model(arguments: &AuditArguments, workers: &Workers, terminal: &mut Terminal)
 
 /// The model in a file, or the embedded one, and what to call it.
 pub(super) fn named_model(path: Option<&Path>) -> Result<(Model, String), Failure> {
+    let (model, _, name) = model_file(path)?;
+    Ok((model, name))
+}
+
+/// [`named_model`] with the bytes of its file in the middle.
+pub(super) fn model_file(path: Option<&Path>) -> Result<(Model, Vec<u8>, String), Failure> {
     match path {
-        Some(path) => Ok((Model::load(path)?, path.display().to_string())),
-        None => Ok((embedded::digits()?, "embedded digits β-VAE".to_owned())),
+        Some(path) => {
+            let read = files::read_regular(path);
+            let bytes = read.map_err(|source| ModelError::Io { path: path.to_owned(), source })?;
+            Ok((Model::from_bytes(&bytes, path)?, bytes, path.display().to_string()))
+        }
+        None => Ok((embedded::digits()?, embedded::DIGITS.to_vec(), "embedded digits β-VAE".to_owned())),
     }
 }
 
@@ -156,7 +166,7 @@ fn protocol(arguments: &AuditArguments) -> Result<Protocol, Failure> {
 
 fn plan(arguments: &AuditArguments) -> Result<AuditPlan, Failure> {
     let robustness = &arguments.robustness;
-    let radius = radius_rule(robustness)?;
+    let radius = robustness.radius_rule()?;
     Ok(AuditPlan {
         radius,
         level: robustness.level,

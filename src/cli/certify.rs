@@ -3,50 +3,20 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::args::{CertifyArguments, RobustnessArguments};
+use super::args::CertifyArguments;
+use super::audit::{model_file, DEFAULT_RUNS_FOLDER};
 use super::exit_code::ExitCode;
 use super::failure::Failure;
 use super::table::short;
 use super::terminal::Terminal;
 use crate::audit::certificates::JudgedModel;
-use crate::audit::certify::{header, CertificateWriter, CertifyPlan, ExistingCertificate};
+use crate::audit::certify::{header, CertificateWriter, ExistingCertificate};
 use crate::audit::AuditPlan;
 use crate::certificate::{encode, sha256, Entry, Header, Outcome};
-use crate::files;
-use crate::margin::RadiusRule;
-use crate::model::{embedded, Model, ModelError};
 use crate::progress::Progress;
-use crate::quantity::Probability;
+use crate::quantity::LowerBound;
 use crate::seed::Seed;
 use crate::threads::Workers;
-
-/// Order of the quantile that chooses r where the user names neither r nor a quantile; the paper's.
-const DEFAULT_QUANTILE: f64 = 0.9;
-/// Where certificates go that name no file.
-const DEFAULT_FOLDER: &str = "vaecert-runs";
-
-/// Where r comes from.
-pub(super) fn radius_rule(arguments: &RobustnessArguments) -> Result<RadiusRule, Failure> {
-    let default_quantile = || Probability::new(DEFAULT_QUANTILE).map_err(|error| Failure::new(ExitCode::Bug, error));
-    Ok(match (arguments.r, arguments.r_quantile) {
-        (Some(radius), _) => RadiusRule::Absolute(radius),
-        (None, Some(order)) => RadiusRule::Quantile(order),
-        (None, None) => RadiusRule::Quantile(default_quantile()?),
-    })
-}
-
-/// A model with the bytes of its file, and what to call it.
-pub(super) fn model_file(path: Option<&Path>) -> Result<(Model, Vec<u8>, String), Failure> {
-    let (bytes, named, name) = match path {
-        Some(path) => {
-            let read = files::read_regular(path);
-            let bytes = read.map_err(|source| ModelError::Io { path: path.to_owned(), source })?;
-            (bytes, path.to_owned(), path.display().to_string())
-        }
-        None => (embedded::DIGITS.to_vec(), PathBuf::from("(embedded)"), "embedded digits β-VAE".to_owned()),
-    };
-    Ok((Model::from_bytes(&bytes, &named)?, bytes, name))
-}
 
 /// Certifies inputs, prints them as they finish, then a summary.
 pub(crate) fn certify(arguments: &CertifyArguments) -> Result<ExitCode, Failure> {
@@ -57,24 +27,20 @@ pub(crate) fn certify(arguments: &CertifyArguments) -> Result<ExitCode, Failure>
     let dataset = choice.source.load(choice.split, choice.seed)?;
     let header = header(&model, &bytes, &choice, &dataset, &plan)?;
     let path = arguments.out.clone().unwrap_or_else(|| default_file(&header));
-    let existing = if arguments.overwrite || arguments.out.is_none() && !arguments.resume {
-        // A file that nobody named is named after everything that decides its contents.
-        ExistingCertificate::Overwrite
-    } else if arguments.resume {
-        ExistingCertificate::Resume
-    } else {
-        ExistingCertificate::Refuse
-    };
     let judged = JudgedModel::new(&model.vae)?;
-    let mut writer = CertificateWriter::open(&path, header.clone(), existing)?;
+    let mut writer = CertificateWriter::open(&path, header.clone(), existing(arguments))?;
     let mut terminal = Terminal::new();
+    let mut taken_over = writer.finished().len();
+    if taken_over > 0 {
+        let taken = format!("{taken_over} of {} inputs taken from {}", header.inputs, path.display());
+        terminal.note(&format!("{taken}; --overwrite computes them again"));
+    }
     if arguments.json {
         terminal.print(&String::from_utf8_lossy(&encode(&header).map_err(|e| Failure::new(ExitCode::Bug, e))?))?;
     } else {
         terminal.print(&heading(&header, &name))?;
     }
-    terminal.begin("inputs", header.inputs, writer.finished().len());
-    let mut taken_over = writer.finished().len();
+    terminal.begin("inputs", header.inputs, taken_over);
     let mut summary = Summary::default();
     let outcome = writer.run(&workers, &judged, &dataset, |entry| {
         summary.add(entry);
@@ -98,29 +64,36 @@ pub(crate) fn certify(arguments: &CertifyArguments) -> Result<ExitCode, Failure>
     Ok(if summary.certified == summary.entries { ExitCode::Met } else { ExitCode::Undecided })
 }
 
-fn plan(arguments: &CertifyArguments) -> Result<CertifyPlan, Failure> {
+/// A file that nobody named is named after everything that decides its contents, so what is in it belongs there.
+fn existing(arguments: &CertifyArguments) -> ExistingCertificate {
+    if arguments.overwrite {
+        ExistingCertificate::Overwrite
+    } else if arguments.resume {
+        ExistingCertificate::Resume
+    } else if arguments.out.is_none() {
+        ExistingCertificate::ResumeOrStart
+    } else {
+        ExistingCertificate::Refuse
+    }
+}
+
+/// An audit's plan; its attacks stay unused.
+fn plan(arguments: &CertifyArguments) -> Result<AuditPlan, Failure> {
     let robustness = &arguments.robustness;
-    let mut checked =
-        AuditPlan::standard(radius_rule(robustness)?, robustness.failure_probability, Seed(arguments.seed));
-    checked.level = robustness.level;
-    checked.threat = robustness.threat;
-    checked.selection_draws = robustness.selection_draws;
-    checked.estimation_draws = robustness.draws;
-    checked.check()?;
-    Ok(CertifyPlan {
-        radius: checked.radius,
-        level: checked.level,
-        threat: checked.threat,
-        failure_probability: checked.failure_probability,
-        selection_draws: checked.selection_draws,
-        estimation_draws: checked.estimation_draws,
-        seed: checked.seed,
-    })
+    let plan = AuditPlan {
+        level: robustness.level,
+        threat: robustness.threat,
+        selection_draws: robustness.selection_draws,
+        estimation_draws: robustness.draws,
+        ..AuditPlan::standard(robustness.radius_rule()?, robustness.failure_probability, Seed(arguments.seed))
+    };
+    plan.check()?;
+    Ok(plan)
 }
 
 fn default_file(header: &Header) -> PathBuf {
     let line = encode(header).unwrap_or_default();
-    Path::new(DEFAULT_FOLDER).join(format!("certificate-{}.jsonl", short(&sha256(&line))))
+    Path::new(DEFAULT_RUNS_FOLDER).join(format!("certificate-{}.jsonl", short(&sha256(&line))))
 }
 
 fn heading(header: &Header, model: &str) -> String {
@@ -183,7 +156,7 @@ impl Summary {
         );
         // The lower middle, so that at least half of the inputs reach it.
         let median = sorted.get(entries.saturating_sub(1) / 2).copied().unwrap_or(0.0);
-        if let Ok(median) = crate::quantity::LowerBound::new(median) {
+        if let Ok(median) = LowerBound::new(median) {
             let _ = writeln!(text, "half of the inputs or more are certified up to {median} (input units, L2)");
         }
         let _ = writeln!(text, "written to {0}; check it with: vaecert verify {0}", path.display());

@@ -15,6 +15,7 @@ use crate::model::architecture::ArchitectureError;
 use crate::model::device::DeviceError;
 use crate::model::train::TrainError;
 use crate::model::ModelError;
+use crate::quantity::QuantityError;
 
 /// What ends a command early.
 #[derive(Debug)]
@@ -59,6 +60,13 @@ impl From<DataError> for Failure {
 impl From<ModelError> for Failure {
     fn from(error: ModelError) -> Self {
         Self::new(ExitCode::Unreadable, error)
+    }
+}
+
+/// A constant of this program that is no quantity.
+impl From<QuantityError> for Failure {
+    fn from(error: QuantityError) -> Self {
+        Self::new(ExitCode::Bug, error)
     }
 }
 

@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use super::args::VerifyArguments;
-use super::certify::model_file;
 use super::exit_code::ExitCode;
 use super::failure::Failure;
 use super::terminal::Terminal;
 use crate::certificate::{CertificateFile, Header};
 use crate::data::{DataSource, Dataset, Split};
 use crate::files;
+use crate::model::embedded;
 use crate::progress::Progress;
 use crate::seed::Seed;
 use crate::threads::Workers;
@@ -26,7 +26,7 @@ pub(crate) fn verify(arguments: &VerifyArguments) -> Result<ExitCode, Failure> {
     let model = match &arguments.model {
         Some(path) => files::read_regular(path)
             .map_err(|error| Failure::new(ExitCode::Unreadable, format!("{}: {error}", path.display())))?,
-        None => model_file(None)?.1,
+        None => embedded::DIGITS.to_vec(),
     };
     let dataset = dataset(arguments, header)?;
     let workers = Workers::new(arguments.threads)?;
@@ -130,7 +130,7 @@ impl Tally {
     fn exit_code(&self) -> ExitCode {
         if self.rejected > 0 {
             ExitCode::Rejected
-        } else if self.incomplete > 0 || self.missing > 0 {
+        } else if self.incomplete > 0 || self.missing > 0 || self.claims_nothing > 0 {
             ExitCode::Undecided
         } else {
             ExitCode::Met

@@ -103,6 +103,25 @@ fn a_certificate_killed_at_any_moment_is_continued_to_the_same_bytes() {
 }
 
 #[test]
+fn a_certificate_that_nobody_named_is_continued_by_the_same_command() {
+    let folder = tempdir().unwrap();
+    let again = ["certify", "--inputs", "3", "--draws", "300"];
+    let first = vaecert(folder.path(), &again);
+    assert_eq!(first.code, 0, "{}", first.stderr);
+    let (name, whole) = crate::support::files_below(folder.path()).remove(0);
+    let header = whole.iter().position(|&byte| byte == b'\n').unwrap() + 1;
+    let path = folder.path().join(name);
+    // Killed between entries, while the header was written, and before.
+    for left in [whole[..header].to_vec(), [&[0][..], &whole[1..header]].concat(), vec![], whole.clone()] {
+        std::fs::write(&path, &left).unwrap();
+        let next = vaecert(folder.path(), &again);
+        assert_eq!((next.code, &next.stdout), (0, &first.stdout), "{}", next.stderr);
+        assert_eq!(next.stderr.contains("3 of 3 inputs taken"), left.len() == whole.len(), "{}", next.stderr);
+        assert_eq!(std::fs::read(&path).unwrap(), whole);
+    }
+}
+
+#[test]
 fn exit_codes_tell_rejected_from_unreadable_and_undecided() {
     let folder = tempdir().unwrap();
     let fixture = |name: &str| format!("{}/fixtures/certificates/{name}.jsonl", env!("CARGO_MANIFEST_DIR"));
@@ -117,6 +136,12 @@ fn exit_codes_tell_rejected_from_unreadable_and_undecided() {
     let abstained = vaecert(folder.path(), &["certify", "--inputs", "1", "--r", "0.001", "--draws", "100"]);
     assert_eq!(abstained.code, 3);
     assert!(abstained.stdout.contains("abstained"), "{}", abstained.stdout);
+    // An entry that claims nothing is in order, and still no pass.
+    let nothing = ["certify", "--inputs", "1", "--r", "0.001", "--draws", "100", "--out", "nothing.jsonl"];
+    assert_eq!(code(&nothing), 3);
+    let checked = vaecert(folder.path(), &["verify", "nothing.jsonl"]);
+    assert_eq!(checked.code, 3);
+    assert!(checked.stdout.contains("verified: claims nothing"), "{}", checked.stdout);
     assert_eq!(code(&["certify", "--inputs", "0"]), 2);
     assert_eq!(code(&["certify", "--inputs", "1", "--out", "/proc/none/c.jsonl"]), 5);
 }

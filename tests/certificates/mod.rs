@@ -7,8 +7,9 @@ mod hunt;
 mod reject;
 
 use vaecert::audit::certificates::JudgedModel;
-use vaecert::audit::certify::{certify, header, CertifyPlan};
+use vaecert::audit::certify::{certify, header};
 use vaecert::audit::run::DataChoice;
+use vaecert::audit::AuditPlan;
 use vaecert::certificate::{encode, sha256, CertificateFile, Entry, Header};
 use vaecert::data::{DataSource, Dataset, Split};
 use vaecert::margin::RadiusRule;
@@ -29,15 +30,13 @@ const ACTIVATIONS: [Activation; 7] = [
 ];
 
 /// A plan small enough for a test.
-fn plan(threat: Threat) -> CertifyPlan {
-    CertifyPlan {
-        radius: RadiusRule::Quantile(Probability::new(0.9).unwrap()),
-        level: Probability::HALF,
+fn plan(threat: Threat) -> AuditPlan {
+    let quantile = RadiusRule::Quantile(Probability::new(0.9).unwrap());
+    AuditPlan {
         threat,
-        failure_probability: Probability::new(0.001).unwrap(),
         selection_draws: 300,
         estimation_draws: 1_000,
-        seed: Seed(7),
+        ..AuditPlan::standard(quantile, Probability::new(0.001).unwrap(), Seed(7))
     }
 }
 
@@ -51,7 +50,7 @@ struct Case {
 
 impl Case {
     /// The certificate of the first `inputs` inputs.
-    fn new(model: &Model, source: DataSource, inputs: usize, plan: &CertifyPlan) -> Self {
+    fn new(model: &Model, source: DataSource, inputs: usize, plan: &AuditPlan) -> Self {
         let model_file = model.to_bytes().unwrap();
         let data = source.load(Split::Test, Seed(0)).unwrap();
         let choice = DataChoice { source, split: Split::Test, seed: Seed(0), first: 0, inputs };

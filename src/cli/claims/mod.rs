@@ -8,6 +8,7 @@ use std::time::Instant;
 use sha2::{Digest, Sha256};
 
 use super::args::{ClaimsArguments, ExplainArguments};
+use super::audit::DEFAULT_RUNS_FOLDER;
 use super::exit_code::ExitCode;
 use super::failure::Failure;
 use super::terminal::Terminal;
@@ -105,7 +106,7 @@ impl Folder {
     fn new(arguments: &ClaimsArguments, claims: &[Claim], plan: &SearchPlan) -> Result<Self, Failure> {
         let path = match &arguments.out {
             Some(out) => out.clone(),
-            None => PathBuf::from("vaecert-runs").join(format!("claims-{}", name(arguments, claims, plan))),
+            None => Path::new(DEFAULT_RUNS_FOLDER).join(format!("claims-{}", name(arguments, claims, plan))),
         };
         let there: Vec<PathBuf> =
             claims.iter().map(|claim| path.join(file_name(claim.id))).filter(|f| f.exists()).collect();
