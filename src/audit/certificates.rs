@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 use crate::bounds::{
     a_priori_radius, CertificationProblem, CertifiedRadii, CertifiedRadius, LipschitzConstants, StdMovement,
 };
-use crate::certificate::{Entry, Evidence, Header, Method};
+use crate::certificate::{Entry, Evidence, Method};
 use crate::linalg::rounded_up;
-use crate::margin::{sample_distances, Judge, RadiusRule};
+use crate::margin::Judge;
 use crate::model::Vae;
-use crate::quantity::{LowerBound, Probability, QuantityError, Radius, Threat};
-use crate::seed::Seed;
-use crate::sensitivity::slope_interval::{LayerLooseness, Looseness};
+use crate::quantity::{LowerBound, Probability, Radius, Threat};
+use crate::sensitivity::rounded_network::RoundedCode;
+use crate::sensitivity::slope_interval::Looseness;
 use crate::sensitivity::{ReachError, RoundedVae, SlopeInterval};
 
 /// A model in double precision with what bounds its rounding.
@@ -91,17 +91,13 @@ impl JudgedModel {
         probability_lower: LowerBound,
     ) -> Result<Certificates, ReachError> {
         let (rounded, input) = (&self.rounded, judge.victim().input());
-        let std_lower = DVector::from_iterator(judge.code().std.len(), judge.code().std.iter().map(|std| std.lower()));
-        if !std_lower.iter().all(|std| *std > 0.0) {
-            return Err(ReachError::NonFinite { layer: rounded.std.layers().len() });
-        }
         let movement = || StdMovement {
             head: SlopeInterval::new(&rounded.std, input, None),
             link: rounded.std_link,
             floor: rounded.std_floor,
         };
         let problem = CertificationProblem {
-            mean: SlopeInterval::new(&rounded.mean, input, Some(&std_lower)),
+            mean: self.whitened_mean(input, judge.code())?,
             std: (requirement.threat == Threat::Joint).then(movement),
             probability_lower,
             level: requirement.level,
@@ -111,21 +107,33 @@ impl JudgedModel {
         Ok(Certificates { linear_region, slope_interval, a_priori })
     }
 
-    /// Where the bound behind an entry's claim is loose, as lines for people; empty where nothing was bounded.
-    #[must_use]
-    pub fn explain(&self, entry: &Entry, input: &[f32]) -> String {
-        let Some(Evidence::Reach { norm, mean, std }) = entry.claim.as_ref().map(|claim| &claim.evidence) else {
-            return String::new();
-        };
-        let norm = norm.get().map_or(0.0, |norm| norm.get());
-        let std_lower = self.rounded.code(input).std.iter().map(|std| std.lower()).collect::<Vec<_>>();
-        let mean_problem = SlopeInterval::new(&self.rounded.mean, input, Some(&DVector::from_vec(std_lower)));
-        let mut text = loose_lines("mean, in standard deviations", mean_problem.looseness(norm, mean));
-        if let Some(evidence) = std {
-            let problem = SlopeInterval::new(&self.rounded.std, input, None);
-            text += &loose_lines("standard-deviation head", problem.looseness(norm, evidence));
+    /// x ↦ S⁻¹μ(x), with lower bounds of σ(x) in S.
+    fn whitened_mean(&self, input: &[f32], code: &RoundedCode) -> Result<SlopeInterval<'_>, ReachError> {
+        let std_lower = DVector::from_iterator(code.std.len(), code.std.iter().map(|std| std.lower()));
+        if !std_lower.iter().all(|std| *std > 0.0) {
+            return Err(ReachError::NonFinite { layer: self.rounded.std.layers().len() });
         }
-        text
+        Ok(SlopeInterval::new(&self.rounded.mean, input, Some(&std_lower)))
+    }
+
+    /// Where the bounds behind an entry's claim are loose: that of the mean, in standard deviations, and under the threat
+    /// `joint` that of the standard-deviation head. None where no bound of the code was claimed.
+    ///
+    /// # Errors
+    /// [`ReachError`] where the evidence is not one of this model.
+    pub fn looseness(
+        &self,
+        entry: &Entry,
+        input: &[f32],
+    ) -> Result<Option<(Looseness, Option<Looseness>)>, ReachError> {
+        let Some(Evidence::Reach { norm, mean, std }) = entry.claim.as_ref().map(|claim| &claim.evidence) else {
+            return Ok(None);
+        };
+        let norm = norm.get().map_or(f64::NAN, LowerBound::get);
+        let mean = self.whitened_mean(input, &self.rounded.code(input))?.looseness(norm, mean)?;
+        let head = SlopeInterval::new(&self.rounded.std, input, None);
+        let std = std.as_ref().map(|evidence| head.looseness(norm, evidence)).transpose()?;
+        Ok(Some((mean, std)))
     }
 
     fn a_priori(&self, judge: &Judge<'_>, requirement: &Requirement) -> Option<CertifiedRadius> {
@@ -163,64 +171,4 @@ impl Certificates {
             method: self.best().map(|best| best.method),
         }
     }
-}
-
-/// A bound's looseness in words.
-fn loose_lines(what: &str, looseness: Result<Looseness, ReachError>) -> String {
-    let Ok(Looseness { first_order, norm, layers }) = looseness else { return String::new() };
-    let mut text = format!("        {what}: moves by at most {norm}; {first_order} if no slope changed\n");
-    for (layer, LayerLooseness { units, uncertain, worst }) in layers.iter().enumerate() {
-        let named: Vec<String> = worst.iter().map(|(unit, share)| format!("{unit} ({:.1} %)", 100.0 * share)).collect();
-        let named = if named.is_empty() { "none".to_owned() } else { named.join(", ") };
-        text += &format!("        layer {layer}: {uncertain} of {units} slopes uncertain; worst units, share of the square: {named}\n");
-    }
-    text
-}
-
-/// Name of the stream that chooses an input's r, with `{input}` for its index.
-pub(super) const SELECTION_STREAM: &str = "input/{input}/selection";
-/// Name of the stream that estimates an input's probability, likewise.
-pub(super) const ESTIMATION_STREAM: &str = "input/{input}/estimation";
-
-/// Why r could not be chosen.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum SelectionError {
-    #[error("the radius: {0}")]
-    Radius(#[from] QuantityError),
-    #[error("tensor operation: {0}")]
-    Tensor(#[from] candle_core::Error),
-}
-
-/// r of one input, from draws that serve no other purpose.
-pub(super) fn select_radius(
-    judge: &Judge<'_>,
-    rule: RadiusRule,
-    draws: usize,
-    seed: Seed,
-    input: usize,
-) -> Result<Radius, SelectionError> {
-    let draws = if matches!(rule, RadiusRule::Quantile(_)) { draws } else { 0 };
-    let distances = undisturbed_distances(judge, draws, seed, SELECTION_STREAM, input)?;
-    Ok(rule.radius(&distances)?)
-}
-
-/// Draws of ‖Δ(x, 0)‖ that serve the estimate and nothing else.
-pub(super) fn estimation_distances(
-    judge: &Judge<'_>,
-    draws: usize,
-    seed: Seed,
-    input: usize,
-) -> candle_core::Result<Vec<f64>> {
-    undisturbed_distances(judge, draws, seed, ESTIMATION_STREAM, input)
-}
-
-fn undisturbed_distances(
-    judge: &Judge<'_>,
-    draws: usize,
-    seed: Seed,
-    stream: &str,
-    input: usize,
-) -> candle_core::Result<Vec<f64>> {
-    let mut stream = seed.stream(&Header::stream(stream, input));
-    sample_distances(judge.victim(), judge.victim().input(), draws, &mut stream)
 }

@@ -4,11 +4,10 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use super::certificates::{
-    estimation_distances, select_radius, JudgedModel, Requirement, SelectionError, ESTIMATION_STREAM, SELECTION_STREAM,
-};
+use super::certificates::{JudgedModel, Requirement};
 use super::plan::AuditPlan;
 use super::run::{DataChoice, RunError};
+use super::undisturbed::{estimation_distances, select_radius, SelectionError, ESTIMATION_STREAM, SELECTION_STREAM};
 use crate::certificate::{
     encode, sha256, CertificateError, CertificateFile, Claim, DataIdentity, Draws, Entry, ExactBound, Header,
     ModelIdentity, Outcome, Streams, FORMAT, GENERATOR, SEMANTICS, UNCOMMITTED,

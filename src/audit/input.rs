@@ -3,9 +3,10 @@
 use candle_core::{DType, Device, Tensor};
 use nalgebra::{DMatrix, DVector};
 
-use super::certificates::{estimation_distances, select_radius, JudgedModel, Requirement, SelectionError};
+use super::certificates::{JudgedModel, Requirement};
 use super::plan::AuditPlan;
 use super::record::{AttackRecord, EncoderRecord, InputRecord, LinearizationRecord, Outcome, ProbabilityRecord};
+use super::undisturbed::{estimation_distances, select_radius, SelectionError};
 use crate::attack::{structured_directions, AttackKind, AttackedInput, PixelBox, Threat, Victim};
 use crate::bounds::{first_order_ladder, BoundError, ExactMargin, FirstOrderDamage, LadderOutcome, LinearGaussian};
 use crate::linalg::{frobenius_norm, spectral_norm, LinalgError};

@@ -1,8 +1,9 @@
-//! The audit: for every input what Theorem 1 promises and what attacks achieve, side by side.
+//! The audit: for every input what is certified, what Theorem 1 promises and what attacks achieve, side by side.
 //!
 //! [`plan`] says what to do, [`input`] does it for one input, [`run`] for many (streaming, resumable), [`record`] is
 //! what is written per input and [`summary`] what is said about all of them. [`replay`] checks what a run saved, and
-//! [`linearization`] compares the decoder with its tangent as σ shrinks.
+//! [`linearization`] compares the decoder with its tangent as σ shrinks. [`certificates`] are what is proved about one
+//! input, and [`certify`] writes them to a file; `undisturbed` holds the draws that audits and certificates share.
 
 pub mod certificates;
 pub mod certify;
@@ -13,6 +14,7 @@ pub mod record;
 pub mod replay;
 pub mod run;
 pub mod summary;
+mod undisturbed;
 
 pub use plan::{AuditPlan, PlanError};
 pub use record::{InputRecord, Outcome};

@@ -16,6 +16,7 @@ use crate::certificate::{encode, sha256, Entry, Header, Outcome};
 use crate::progress::Progress;
 use crate::quantity::LowerBound;
 use crate::seed::Seed;
+use crate::sensitivity::slope_interval::{LayerLooseness, Looseness};
 use crate::threads::Workers;
 
 /// Certifies inputs, prints them as they finish, then a summary.
@@ -53,7 +54,7 @@ pub(crate) fn certify(arguments: &CertifyArguments) -> Result<ExitCode, Failure>
             return terminal.print(&String::from_utf8_lossy(&encode(entry)?));
         }
         let input = dataset.row(entry.input).unwrap_or_default();
-        let explanation = if arguments.explain { judged.explain(entry, input) } else { String::new() };
+        let explanation = if arguments.explain { explanation(&judged, entry, input) } else { String::new() };
         terminal.print(&(row(entry) + &explanation))
     });
     terminal.end();
@@ -121,6 +122,30 @@ fn row(entry: &Entry) -> String {
         (None, _) => (missing(), format!("UNDECIDED: {}", entry.reasons.join("; "))),
     };
     format!("{:>5} {radius:>9} {probability:>7}  {certified:>11}  {by}\n", entry.input)
+}
+
+/// Where the bounds behind an entry are loose; empty where there are none.
+fn explanation(model: &JudgedModel, entry: &Entry, input: &[f32]) -> String {
+    match model.looseness(entry, input) {
+        Ok(None) => String::new(),
+        Ok(Some((mean, std))) => {
+            let std = std.map(|std| loose_lines("standard-deviation head", &std)).unwrap_or_default();
+            loose_lines("mean, in standard deviations", &mean) + &std
+        }
+        Err(error) => format!("        no explanation: {error}\n"),
+    }
+}
+
+/// A bound's looseness in words.
+fn loose_lines(what: &str, looseness: &Looseness) -> String {
+    let Looseness { first_order, norm, layers } = looseness;
+    let mut text = format!("        {what}: moves by at most {norm}; {first_order} if no slope changed\n");
+    for (layer, LayerLooseness { units, uncertain, worst }) in layers.iter().enumerate() {
+        let named: Vec<String> = worst.iter().map(|(unit, share)| format!("{unit} ({:.1} %)", 100.0 * share)).collect();
+        let named = if named.is_empty() { "none".to_owned() } else { named.join(", ") };
+        text += &format!("        layer {layer}: {uncertain} of {units} slopes uncertain; worst units, share of the square: {named}\n");
+    }
+    text
 }
 
 /// Counts and certified radii.
