@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 /// An elementwise function φ applied after an affine map.
 ///
-/// Each is monotone, so its slope can be recovered from its output; a backward pass needs no other memory.
+/// Each is monotone, so its slope can be recovered from its output; a backward pass needs no other memory. SELU is
+/// [`Activation::Elu`] with α = 1.6733 and its scale in the next layer's weights.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -19,14 +20,24 @@ pub enum Activation {
         /// Slope below 0.
         slope: f64,
     },
-    /// φ(a) = a above 0, exp(a) − 1 below.
-    Elu,
+    /// φ(a) = a above 0, `alpha`·(exp(a) − 1) below.
+    Elu {
+        /// α, above 0 and at most 2. At 0 the slope jumps from α to 1.
+        alpha: f64,
+    },
     /// φ(a) = log(1 + exp a), evaluated without overflow.
     Softplus,
     /// φ(a) = tanh a.
     Tanh,
     /// φ(a) = 1 / (1 + exp(−a)), evaluated without overflow.
     Sigmoid,
+    /// φ(a) = a between `low` and `high`, the nearer of the two elsewhere; slope 0 at both.
+    Clip {
+        /// Smallest value.
+        low: f64,
+        /// Largest value, above `low`.
+        high: f64,
+    },
 }
 
 impl Activation {
@@ -44,11 +55,11 @@ impl Activation {
                     a * constant(slope)
                 }
             }
-            Self::Elu => {
+            Self::Elu { alpha } => {
                 if a > zero {
                     a
                 } else {
-                    a.exp_m1()
+                    constant::<T>(alpha) * a.exp_m1()
                 }
             }
             Self::Softplus => a.max(zero) + (-a.abs()).exp().ln_1p(),
@@ -59,6 +70,17 @@ impl Activation {
                     one / (one + e)
                 } else {
                     e / (one + e)
+                }
+            }
+            // A comparison, so that NaN stays NaN.
+            Self::Clip { low, high } => {
+                let (low, high) = (constant(low), constant(high));
+                if a <= low {
+                    low
+                } else if a >= high {
+                    high
+                } else {
+                    a
                 }
             }
         }
@@ -84,32 +106,63 @@ impl Activation {
                     constant(slope)
                 }
             }
-            Self::Elu => {
+            Self::Elu { alpha } => {
                 if h > zero {
                     one
                 } else {
-                    h + one
+                    h + constant(alpha)
                 }
             }
             Self::Softplus => -(-h).exp_m1(),
             Self::Tanh => one - h * h,
             Self::Sigmoid => h * (one - h),
+            Self::Clip { low, high } => {
+                if h <= constant(low) || h >= constant(high) {
+                    zero
+                } else {
+                    one
+                }
+            }
+        }
+    }
+
+    /// No slope of φ is above this.
+    #[must_use]
+    pub fn steepest(self) -> f64 {
+        match self {
+            Self::Sigmoid => 0.25,
+            Self::Elu { alpha } => alpha.max(1.0),
+            _ => 1.0,
+        }
+    }
+
+    /// What the activation's constants must be, where they are not.
+    pub(crate) fn check(self) -> Result<(), &'static str> {
+        match self {
+            Self::LeakyRelu { slope } if !(0.0..=1.0).contains(&slope) => Err("the slope must lie in [0, 1]"),
+            Self::Elu { alpha } if !(alpha > 0.0 && alpha <= 2.0) => Err("alpha must be above 0 and at most 2"),
+            Self::Clip { low, high } if !(low < high && low.is_finite() && high.is_finite()) => {
+                Err("the limits must be finite and the lower one below the upper one")
+            }
+            _ => Ok(()),
         }
     }
 
     /// Whether φ is made of straight pieces, so that a network of such functions is affine near almost every input.
     #[must_use]
     pub fn is_piecewise_linear(self) -> bool {
-        matches!(self, Self::Identity | Self::Relu | Self::LeakyRelu { .. })
+        matches!(self, Self::Identity | Self::Relu | Self::LeakyRelu { .. } | Self::Clip { .. })
     }
 
-    /// Whether φ has a kink at 0.
+    /// Where φ has kinks.
     #[must_use]
-    pub fn has_kink(self) -> bool {
+    pub fn kinks(self) -> Vec<f64> {
         match self {
-            Self::Relu => true,
-            Self::LeakyRelu { slope } => slope < 1.0,
-            _ => false,
+            Self::Relu => vec![0.0],
+            Self::LeakyRelu { slope } if slope < 1.0 => vec![0.0],
+            Self::Elu { alpha } if alpha != 1.0 => vec![0.0],
+            Self::Clip { low, high } => vec![low, high],
+            _ => vec![],
         }
     }
 }
@@ -121,14 +174,16 @@ pub(crate) fn constant<T: Float>(value: f64) -> T {
 }
 
 #[cfg(test)]
-pub(crate) const ALL_ACTIVATIONS: [Activation; 7] = [
+pub(crate) const ALL_ACTIVATIONS: [Activation; 9] = [
     Activation::Identity,
     Activation::Relu,
     Activation::LeakyRelu { slope: 0.1 },
-    Activation::Elu,
+    Activation::Elu { alpha: 1.0 },
+    Activation::Elu { alpha: 1.6733 },
     Activation::Softplus,
     Activation::Tanh,
     Activation::Sigmoid,
+    Activation::Clip { low: -0.5, high: 1.5 },
 ];
 
 #[cfg(test)]
@@ -141,7 +196,7 @@ mod tests {
         assert_eq!(Activation::Relu.value(-2.0_f64), 0.0);
         assert_eq!(Activation::LeakyRelu { slope: 0.1 }.value(-2.0_f64), -0.2);
         assert!((Activation::Softplus.value(0.0_f64) - 2.0_f64.ln()).abs() < 1e-15);
-        assert!((Activation::Elu.value(-1.0_f64) - (1.0_f64.exp().recip() - 1.0)).abs() < 1e-15);
+        assert!((Activation::Elu { alpha: 1.0 }.value(-1.0_f64) - (1.0_f64.exp().recip() - 1.0)).abs() < 1e-15);
         assert_eq!(Activation::Sigmoid.value(0.0_f64), 0.5);
     }
 
@@ -168,7 +223,7 @@ mod tests {
         fn slopes_agree_with_central_differences(a in -6.0..6.0f64, which in 0..ALL_ACTIVATIONS.len()) {
             let activation = ALL_ACTIVATIONS[which];
             let step = 1e-5;
-            prop_assume!(!activation.has_kink() || a.abs() > step);
+            prop_assume!(activation.kinks().iter().all(|kink| (a - kink).abs() > step));
             let difference = (activation.value(a + step) - activation.value(a - step)) / (2.0 * step);
             let slope = activation.slope_at_output(activation.value(a));
             // Truncation error step² · φ‴/6 plus cancellation 1e-16/step.

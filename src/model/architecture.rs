@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::activation::Activation;
+use super::layer::{product, LayerError, LayerShape, MAX_WIDTH};
 
 /// How the standard-deviation head's output s becomes a standard deviation, before the floor is added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,19 +28,10 @@ pub enum Likelihood {
     },
 }
 
-/// A hidden layer: how wide, and what follows the affine map.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct HiddenLayer {
-    /// Number of units.
-    pub width: usize,
-    /// Activation of each.
-    pub activation: Activation,
-}
-
 /// The shape of a VAE: trunk → (mean head, standard-deviation head) → code → decoder.
 ///
-/// Heads and decoder end in one more affine layer (without activation) of the width they must produce.
+/// Each is a chain of layers. Both heads end in an affine layer without activation and give d_z values, the decoder gives
+/// d_x: under a Bernoulli likelihood logits, from a last layer without activation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Architecture {
@@ -47,31 +39,20 @@ pub struct Architecture {
     pub input_shape: Vec<usize>,
     /// d_z.
     pub latent_dim: usize,
-    /// Hidden layers shared by both heads.
-    pub trunk: Vec<HiddenLayer>,
-    /// Hidden layers of the mean head alone.
-    pub mean_head: Vec<HiddenLayer>,
-    /// Hidden layers of the standard-deviation head alone.
-    pub std_head: Vec<HiddenLayer>,
+    /// Layers shared by both heads.
+    pub trunk: Vec<LayerShape>,
+    /// Layers of the mean head alone.
+    pub mean_head: Vec<LayerShape>,
+    /// Layers of the standard-deviation head alone.
+    pub std_head: Vec<LayerShape>,
     /// From the standard-deviation head's output to a standard deviation.
     pub std_link: StdLink,
     /// τ, added to the linked value: no standard deviation is ever below it. At least 0.
     pub std_floor: f64,
-    /// Hidden layers of the decoder.
-    pub decoder: Vec<HiddenLayer>,
+    /// Layers of the decoder.
+    pub decoder: Vec<LayerShape>,
     /// p(x | z).
     pub likelihood: Likelihood,
-}
-
-/// One dense layer's widths and activation.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct LayerShape {
-    /// Width of the input.
-    pub input: usize,
-    /// Width of the output.
-    pub output: usize,
-    /// What follows the affine map.
-    pub activation: Activation,
 }
 
 /// An architecture that cannot be built.
@@ -116,19 +97,48 @@ pub enum ArchitectureError {
         /// The value found.
         found: f64,
     },
-    /// A leaky ReLU's slope is outside [0, 1].
-    #[error("the slope of a leaky ReLU must lie in [0, 1], found {found}")]
-    LeakySlope {
-        /// The slope found.
-        found: f64,
+    /// A layer is impossible.
+    #[error("{network}, layer {layer}: {source}")]
+    Layer {
+        /// Which chain: `encoder.trunk`, `encoder.mean`, `encoder.std` or `decoder`.
+        network: &'static str,
+        /// The layer, from 0.
+        layer: usize,
+        /// What is wrong with it.
+        source: LayerError,
+    },
+    /// A chain does not fit what comes before or after it.
+    #[error("{network}, layer {layer}: takes {expected} values, but {found} come in")]
+    Width {
+        /// Which chain.
+        network: &'static str,
+        /// The layer, from 0.
+        layer: usize,
+        /// What the layer takes.
+        expected: usize,
+        /// What it gets.
+        found: usize,
+    },
+    /// A chain gives the wrong number of values.
+    #[error("{network} gives {found} values, expected {expected}")]
+    OutputWidth {
+        /// Which chain.
+        network: &'static str,
+        /// What is needed.
+        expected: usize,
+        /// What it gives.
+        found: usize,
+    },
+    /// A chain's last layer is not of the required kind.
+    #[error("{network} must end in an affine layer without activation")]
+    OutputLayer {
+        /// Which chain.
+        network: &'static str,
     },
 }
 
 /// Names accepted by [`Architecture::preset`].
 pub const PRESET_NAMES: [&str; 4] = ["digits", "paper-mnist", "paper-cifar", "linear"];
-
-/// Upper limit of any width, so that a malformed file cannot ask for unbounded memory.
-pub const MAX_WIDTH: usize = 1 << 22;
 
 /// Upper limit of the number of weights and biases: with gradients and moments a few gigabytes.
 pub const MAX_PARAMETERS: usize = 1 << 27;
@@ -146,8 +156,8 @@ impl Architecture {
     /// # Errors
     /// [`ArchitectureError::UnknownPreset`], and [`ArchitectureError::ZeroWidth`] for an empty shape.
     pub fn preset(name: &str, input_shape: &[usize]) -> Result<Self, ArchitectureError> {
-        let relu = |widths: &[usize]| -> Vec<HiddenLayer> {
-            widths.iter().map(|&width| HiddenLayer { width, activation: Activation::Relu }).collect()
+        let relu = |widths: &[usize]| -> Vec<(usize, Activation)> {
+            widths.iter().map(|&width| (width, Activation::Relu)).collect()
         };
         let (latent_dim, trunk, decoder, likelihood) = match name {
             "digits" => (8, relu(&[64]), relu(&[64]), Likelihood::Bernoulli),
@@ -156,19 +166,45 @@ impl Architecture {
             "linear" => (LINEAR_LATENT_DIM, vec![], vec![], Likelihood::Gaussian { std: 1.0 }),
             _ => return Err(ArchitectureError::UnknownPreset { found: name.to_owned() }),
         };
-        let architecture = Self {
-            input_shape: input_shape.to_vec(),
-            latent_dim,
-            trunk,
-            mean_head: vec![],
-            std_head: vec![],
-            std_link: StdLink::HalfLogVariance,
-            std_floor: 0.0,
-            decoder,
-            likelihood,
-        };
+        let architecture = Self::of_dense_layers(input_shape, latent_dim, [&trunk, &[], &[], &decoder], likelihood);
         architecture.check()?;
         Ok(architecture)
+    }
+
+    /// Dense layers throughout, the log-variance from the standard-deviation head and no floor. `hidden`: width and
+    /// activation of the hidden layers of trunk, mean head, standard-deviation head and decoder; heads and decoder get one
+    /// more affine layer of the width they must produce.
+    #[must_use]
+    pub fn of_dense_layers(
+        input_shape: &[usize],
+        latent_dim: usize,
+        hidden: [&[(usize, Activation)]; 4],
+        likelihood: Likelihood,
+    ) -> Self {
+        let input_dim = product(input_shape);
+        let chain = |inputs: usize, hidden: &[(usize, Activation)], outputs: Option<usize>| {
+            let mut layers = Vec::with_capacity(hidden.len() + 1);
+            let mut width = inputs;
+            let last = outputs.map(|outputs| (outputs, Activation::Identity));
+            for (outputs, activation) in hidden.iter().copied().chain(last) {
+                layers.push(LayerShape::dense(width, outputs, activation));
+                width = outputs;
+            }
+            layers
+        };
+        let [trunk, mean_head, std_head, decoder] = hidden;
+        let code_source = trunk.last().map_or(input_dim, |&(width, _)| width);
+        Self {
+            input_shape: input_shape.to_vec(),
+            latent_dim,
+            trunk: chain(input_dim, trunk, None),
+            mean_head: chain(code_source, mean_head, Some(latent_dim)),
+            std_head: chain(code_source, std_head, Some(latent_dim)),
+            std_link: StdLink::HalfLogVariance,
+            std_floor: 0.0,
+            decoder: chain(latent_dim, decoder, Some(input_dim)),
+            likelihood,
+        }
     }
 
     /// d_x, the number of values of one input.
@@ -185,22 +221,11 @@ impl Architecture {
         let input_dim = self.input_shape.iter().try_fold(1_usize, |product, &size| product.checked_mul(size));
         check_width("the input shape", if self.input_shape.is_empty() { 0 } else { input_dim.unwrap_or(usize::MAX) })?;
         check_width("the latent size", self.latent_dim)?;
-        for (place, layers) in self.hidden_layers() {
-            for layer in layers {
-                check_width(place, layer.width)?;
-                if let Activation::LeakyRelu { slope } = layer.activation {
-                    if !(0.0..=1.0).contains(&slope) {
-                        return Err(ArchitectureError::LeakySlope { found: slope });
-                    }
-                }
-            }
-        }
+        self.check_chains()?;
         if !(self.std_floor.is_finite() && self.std_floor >= 0.0) {
             return Err(ArchitectureError::StdFloor { found: self.std_floor });
         }
-        let sizes =
-            self.parameters().into_iter().map(|(_, shape)| shape.iter().fold(1, |n: usize, &s| n.saturating_mul(s)));
-        let found = sizes.fold(0, usize::saturating_add);
+        let found = self.parameter_count();
         if found > MAX_PARAMETERS {
             return Err(ArchitectureError::TooLarge { found });
         }
@@ -212,28 +237,45 @@ impl Architecture {
         }
     }
 
-    /// Every dense layer in a fixed order: trunk, mean head, standard-deviation head, decoder, each with the prefix of
-    /// its tensors' names.
+    fn check_chains(&self) -> Result<(), ArchitectureError> {
+        let code_source = self.trunk.last().map_or(self.input_dim(), |layer| layer.map.outputs());
+        let ends = [
+            (self.input_dim(), None),
+            (code_source, Some(self.latent_dim)),
+            (code_source, Some(self.latent_dim)),
+            (self.latent_dim, Some(self.input_dim())),
+        ];
+        for ((network, layers), (inputs, outputs)) in self.networks().into_iter().zip(ends) {
+            let mut found = inputs;
+            for (layer, shape) in layers.iter().enumerate() {
+                shape.check().map_err(|source| ArchitectureError::Layer { network, layer, source })?;
+                let expected = shape.map.inputs();
+                if expected != found {
+                    return Err(ArchitectureError::Width { network, layer, expected, found });
+                }
+                found = shape.map.outputs();
+            }
+            let Some(expected) = outputs else { continue };
+            if found != expected || layers.is_empty() {
+                return Err(ArchitectureError::OutputWidth { network, expected, found });
+            }
+            let must_be_affine = network != "decoder" || self.likelihood == Likelihood::Bernoulli;
+            let last = layers.last().filter(|last| last.map.is_affine() && last.activation == Activation::Identity);
+            if must_be_affine && last.is_none() {
+                return Err(ArchitectureError::OutputLayer { network });
+            }
+        }
+        Ok(())
+    }
+
+    /// The chains of layers in a fixed order, each with the prefix of its tensors' names.
     #[must_use]
-    pub fn dense_layers(&self) -> [(&'static str, Vec<LayerShape>); 4] {
-        let code_source = self.trunk.last().map_or(self.input_dim(), |layer| layer.width);
-        let with_output = |start: usize, hidden: &[HiddenLayer], output: Option<usize>| {
-            let mut shapes = Vec::with_capacity(hidden.len() + 1);
-            let mut width = start;
-            for layer in hidden {
-                shapes.push(LayerShape { input: width, output: layer.width, activation: layer.activation });
-                width = layer.width;
-            }
-            if let Some(output) = output {
-                shapes.push(LayerShape { input: width, output, activation: Activation::Identity });
-            }
-            shapes
-        };
+    pub fn networks(&self) -> [(&'static str, &[LayerShape]); 4] {
         [
-            ("encoder.trunk", with_output(self.input_dim(), &self.trunk, None)),
-            ("encoder.mean", with_output(code_source, &self.mean_head, Some(self.latent_dim))),
-            ("encoder.std", with_output(code_source, &self.std_head, Some(self.latent_dim))),
-            ("decoder", with_output(self.latent_dim, &self.decoder, Some(self.input_dim()))),
+            ("encoder.trunk", &self.trunk),
+            ("encoder.mean", &self.mean_head),
+            ("encoder.std", &self.std_head),
+            ("decoder", &self.decoder),
         ]
     }
 
@@ -241,22 +283,20 @@ impl Architecture {
     #[must_use]
     pub fn parameters(&self) -> Vec<(String, Vec<usize>)> {
         let mut parameters = Vec::new();
-        for (prefix, layers) in self.dense_layers() {
-            for (i, LayerShape { input, output, .. }) in layers.into_iter().enumerate() {
-                parameters.push((format!("{prefix}.{i}.weight"), vec![output, input]));
-                parameters.push((format!("{prefix}.{i}.bias"), vec![output]));
+        for (prefix, layers) in self.networks() {
+            for (i, layer) in layers.iter().enumerate() {
+                for (name, shape) in layer.map.parameters() {
+                    parameters.push((format!("{prefix}.{i}.{name}"), shape));
+                }
             }
         }
         parameters
     }
 
-    fn hidden_layers(&self) -> [(&'static str, &[HiddenLayer]); 4] {
-        [
-            ("a width of the trunk", &self.trunk),
-            ("a width of the mean head", &self.mean_head),
-            ("a width of the standard-deviation head", &self.std_head),
-            ("a width of the decoder", &self.decoder),
-        ]
+    /// The number of weights and biases; the largest number where it does not fit.
+    #[must_use]
+    pub fn parameter_count(&self) -> usize {
+        self.parameters().iter().map(|(_, shape)| product(shape)).fold(0, usize::saturating_add)
     }
 }
 
@@ -291,10 +331,10 @@ mod tests {
     #[test]
     fn the_linear_preset_has_heads_on_the_input_itself() {
         let architecture = Architecture::preset("linear", &[3]).unwrap();
-        let affine = |input, output| LayerShape { input, output, activation: Activation::Identity };
-        assert_eq!(architecture.dense_layers()[0].1, vec![]);
-        assert_eq!(architecture.dense_layers()[1].1, vec![affine(3, 2)]);
-        assert_eq!(architecture.dense_layers()[3].1, vec![affine(2, 3)]);
+        let affine = |inputs, outputs| LayerShape::dense(inputs, outputs, Activation::Identity);
+        assert_eq!(architecture.networks()[0].1, []);
+        assert_eq!(architecture.networks()[1].1, [affine(3, 2)]);
+        assert_eq!(architecture.networks()[3].1, [affine(2, 3)]);
     }
 
     #[test]
@@ -309,10 +349,15 @@ mod tests {
         assert!(matches!(heavy.check(), Err(ArchitectureError::TooLarge { .. })));
         assert!(Architecture { std_floor: f64::NAN, ..base.clone() }.check().is_err());
         assert!(Architecture { likelihood: Likelihood::Gaussian { std: 0.0 }, ..base.clone() }.check().is_err());
-        let leaky = HiddenLayer { width: 3, activation: Activation::LeakyRelu { slope: 1.5 } };
-        assert_eq!(
-            Architecture { trunk: vec![leaky], ..base }.check(),
-            Err(ArchitectureError::LeakySlope { found: 1.5 })
-        );
+        let mut leaky = base.clone();
+        leaky.trunk[0].activation = Activation::LeakyRelu { slope: 1.5 };
+        assert!(matches!(leaky.check(), Err(ArchitectureError::Layer { network: "encoder.trunk", layer: 0, .. })));
+        let mut misfit = base.clone();
+        misfit.decoder[1] = LayerShape::dense(65, 64, Activation::Identity);
+        let expected = ArchitectureError::Width { network: "decoder", layer: 1, expected: 65, found: 64 };
+        assert_eq!(misfit.check(), Err(expected));
+        let mut curved = base;
+        curved.mean_head[0].activation = Activation::Tanh;
+        assert_eq!(curved.check(), Err(ArchitectureError::OutputLayer { network: "encoder.mean" }));
     }
 }

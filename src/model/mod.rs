@@ -7,6 +7,7 @@ pub mod device;
 pub mod embedded;
 pub mod file;
 pub(crate) mod kernel;
+pub mod layer;
 pub mod network;
 pub mod objective;
 pub mod train;
