@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::ascent::Objective;
 use super::*;
-use crate::model::architecture::{Architecture, HiddenLayer, Likelihood};
+use crate::model::architecture::{Architecture, Likelihood};
 use crate::model::{Activation, Vae};
 use crate::quantity::Radius;
 use crate::seed::{standard_normal, Seed};
@@ -14,16 +14,15 @@ use crate::testing::seeded;
 
 /// A smooth VAE (so that differences never straddle a kink) in double precision.
 fn smooth_vae(seed: u64, likelihood: Likelihood) -> Vae {
-    let layers = vec![HiddenLayer { width: 6, activation: Activation::Tanh }];
-    let preset = Architecture::preset("linear", &[5]).unwrap();
-    let architecture = Architecture { trunk: layers.clone(), decoder: layers, likelihood, ..preset };
+    let layers = [(6, Activation::Tanh)];
+    let architecture = Architecture::of_dense_layers(&[5], 2, [&layers, &[], &[], &layers], likelihood);
     Vae::initialised(architecture, Seed(seed), &Device::Cpu).unwrap().converted(DType::F64, &Device::Cpu).unwrap()
 }
 
 /// g(z) = w z and μ(x) = a·x with σ = 1, single precision.
 fn linear_vae(encoder: &[f32], decoder: &[f32]) -> Vae {
     let dim = encoder.len();
-    let architecture = Architecture { latent_dim: 1, ..Architecture::preset("linear", &[dim]).unwrap() };
+    let architecture = Architecture::preset("linear", &[dim]).unwrap().with_latent_dim(1);
     let matrix = |values: &[f32], shape: (usize, usize)| Tensor::from_slice(values, shape, &Device::Cpu).unwrap();
     let zeros = |shape: &[usize]| Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap();
     let parameters = [

@@ -281,7 +281,7 @@ mod tests {
     }
 
     fn linear(decoder: &[f32]) -> Vae {
-        let architecture = Architecture { latent_dim: 2, ..Architecture::preset("linear", &[3]).unwrap() };
+        let architecture = Architecture::preset("linear", &[3]).unwrap().with_latent_dim(2);
         let tensor = |values: &[f32], shape: &[usize]| Tensor::from_slice(values, shape, &Device::Cpu).unwrap();
         let parameters = [
             tensor(&[1.0, 0.0, 0.5, 0.0, 1.0, -0.5], &[2, 3]),

@@ -64,19 +64,44 @@ const NORMAL_ERROR: f64 = 4e-15;
 /// The bound is computed for a norm that is larger by this share than the one certified, so that a checker whose
 /// arithmetic rounds otherwise arrives at the same verdict.
 const ROOM: f64 = 1e-8;
+/// The same with wide layers, where more is rounded.
+const WIDE_ROOM: f64 = 1e-6;
 /// The same where every slope is certain and little is rounded.
 const LINEAR_ROOM: f64 = 2e-10;
-/// The search ends when its bracket is this narrow, relative to its ends.
-const BRACKET: f64 = 5e-4;
-/// Norms visited at most, each with scalings of its own.
-const MAX_NORMS: usize = 12;
-/// Halvings of the last bracket, with scalings kept.
-const FINAL_HALVINGS: usize = 14;
 /// First norm tried, as a share of the first-order one.
 const FIRST_SHARE: f64 = 0.95;
-/// Rounds of improvement at the first norm and at those after it, which start from known scalings.
-const FIRST_ROUNDS: Rounds = Rounds { output: 12, hidden: 4 };
-const NEXT_ROUNDS: Rounds = Rounds { output: 5, hidden: 1 };
+
+/// How hard to search.
+#[derive(Debug)]
+struct Effort {
+    /// The search ends when its bracket is this narrow, relative to its ends.
+    bracket: f64,
+    /// Norms visited at most, each with scalings of its own.
+    norms: usize,
+    /// Halvings of the last bracket, with scalings kept.
+    final_halvings: usize,
+    /// Rounds of improvement at the first norm.
+    first: Rounds,
+    /// The same at those after it, which start from known scalings.
+    next: Rounds,
+}
+
+/// With full matrices throughout.
+const NARROW_EFFORT: Effort = Effort {
+    bracket: 5e-4,
+    norms: 12,
+    final_halvings: 14,
+    first: Rounds { output: 12, hidden: 4 },
+    next: Rounds { output: 5, hidden: 1 },
+};
+/// With a wide layer, where every round takes a large part of a second.
+const WIDE_EFFORT: Effort = Effort {
+    bracket: 1e-2,
+    norms: 7,
+    final_halvings: 3,
+    first: Rounds { output: 4, hidden: 2 },
+    next: Rounds { output: 2, hidden: 1 },
+};
 
 /// What is known at one norm.
 #[derive(Clone)]
@@ -221,8 +246,9 @@ impl CertificationProblem<'_> {
         let (mut low_surplus, mut high_surplus) =
             (linear.map_or_else(|| self.surplus(0.0, 0.0), |linear| linear.surplus), f64::NEG_INFINITY);
         let mut warm: Option<Visited> = None;
-        for visit in 0..MAX_NORMS {
-            if high <= low * (1.0 + if visit == 0 { 4.0 * LINEAR_ROOM } else { BRACKET }) || !high.is_finite() {
+        let effort = self.effort();
+        for visit in 0..effort.norms {
+            if high <= low * (1.0 + if visit == 0 { 4.0 * LINEAR_ROOM } else { effort.bracket }) || !high.is_finite() {
                 break;
             }
             let norm = if high_surplus.is_finite() {
@@ -252,14 +278,34 @@ impl CertificationProblem<'_> {
         let Some(mut found) = best else {
             return Ok(linear.map(|linear| self.radius(linear.clone(), Method::LinearRegion)));
         };
-        for _ in 0..FINAL_HALVINGS {
+        for _ in 0..effort.final_halvings {
             let middle = found.norm + 0.5 * (high - found.norm);
-            match self.surplus_at(middle * (1.0 + ROOM), &found.mean, found.std.as_ref()) {
+            match self.surplus_at(middle * (1.0 + self.room()), &found.mean, found.std.as_ref()) {
                 Ok(surplus) if surplus > 0.0 => found.norm = middle,
                 _ => high = middle,
             }
         }
         Ok(Some(self.radius(found, Method::SlopeInterval)))
+    }
+
+    fn has_wide_layers(&self) -> bool {
+        self.mean.has_wide_layers() || self.std.as_ref().is_some_and(|std| std.head.has_wide_layers())
+    }
+
+    fn effort(&self) -> &'static Effort {
+        if self.has_wide_layers() {
+            &WIDE_EFFORT
+        } else {
+            &NARROW_EFFORT
+        }
+    }
+
+    fn room(&self) -> f64 {
+        if self.has_wide_layers() {
+            WIDE_ROOM
+        } else {
+            ROOM
+        }
     }
 
     /// Scalings for a norm, and the surplus that they give.
@@ -269,8 +315,8 @@ impl CertificationProblem<'_> {
         warm: Option<&Visited>,
         std_shape: Option<&DMatrix<f64>>,
     ) -> Result<Visited, ReachError> {
-        let roomy = norm * (1.0 + ROOM);
-        let rounds = if warm.is_some() { NEXT_ROUNDS } else { FIRST_ROUNDS };
+        let roomy = norm * (1.0 + self.room());
+        let rounds = if warm.is_some() { self.effort().next } else { self.effort().first };
         let none = NetworkEvidence::default();
         let start = warm.map_or(&none, |visited| &visited.mean);
         let alike = |problem: &SlopeInterval<'_>| DVector::from_element(problem.output_dim(), 1.0);

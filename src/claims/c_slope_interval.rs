@@ -196,7 +196,7 @@ impl<'a> Target<'a> {
                 let along = |k: usize| unit.weights.iter().zip(&tangents).map(|(weight, row)| weight * row[k]).sum();
                 let gradient = DVector::from_fn(input.len(), |k, _| along(k));
                 let a = unit.weights.iter().zip(previous).map(|(weight, h)| weight * h).sum::<f64>() + unit.bias;
-                if layer.activation.has_kink() && gradient.norm() > 0.0 {
+                if !layer.activation.kinks().is_empty() && gradient.norm() > 0.0 {
                     nearest = nearest.min(a.abs() / gradient.norm());
                 }
                 next.push((gradient * layer.activation.slope_at_output(*value)).as_slice().to_vec());

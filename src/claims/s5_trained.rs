@@ -108,12 +108,8 @@ fn rounded(values: &[f64]) -> String {
 
 /// A linear β-VAE after all stages.
 fn train(data: &Dataset, instance: &Training, trial: &Trial<'_>) -> Result<Vae, Obstacle> {
-    let preset = Architecture::preset("linear", data.item_shape())?;
-    let architecture = Architecture {
-        latent_dim: instance.data_variances.len(),
-        likelihood: Likelihood::Gaussian { std: LIKELIHOOD_VARIANCE.sqrt() },
-        ..preset
-    };
+    let preset = Architecture::preset("linear", data.item_shape())?.with_latent_dim(instance.data_variances.len());
+    let architecture = Architecture { likelihood: Likelihood::Gaussian { std: LIKELIHOOD_VARIANCE.sqrt() }, ..preset };
     // Cases are spread over threads already.
     let workers = Workers::new(NonZeroUsize::new(1))?;
     let mut vae: Option<Vae> = None;
@@ -153,7 +149,8 @@ impl Found {
     fn of(vae: &Vae, data: &Dataset) -> Result<Self, Obstacle> {
         let vae = vae.converted(DType::F64, &Device::Cpu)?;
         let weight = |network: &crate::model::Network| -> Result<DMatrix<f64>, Obstacle> {
-            let weight = &network.layers().first().ok_or_else(|| Obstacle("no layer".to_owned()))?.weight;
+            let weight = network.layers().first().and_then(|layer| layer.parameters.first());
+            let weight = weight.ok_or_else(|| Obstacle("no layer".to_owned()))?;
             let (rows, columns) = weight.dims2()?;
             Ok(DMatrix::from_row_slice(rows, columns, &weight.flatten_all()?.to_vec1::<f64>()?))
         };

@@ -150,7 +150,7 @@ mod tests {
 
     /// μ(x) = ax, σ(x) = e^{cx}, g(z) = z, at the input 0.
     fn judged(mean_gain: f64, std_gain: f64) -> Judgement {
-        let architecture = Architecture { latent_dim: 1, ..Architecture::preset("linear", &[1]).unwrap() };
+        let architecture = Architecture::preset("linear", &[1]).unwrap().with_latent_dim(1);
         let one = |value: f64, shape: &[usize]| single(vec![value], shape).unwrap();
         let parameters = [
             one(mean_gain, &[1, 1]),

@@ -153,8 +153,9 @@ fn preset_for(source: &DataSource) -> &'static str {
 
 fn architecture(arguments: &TrainArguments, name: &str, dataset: &Dataset) -> Result<Architecture, Failure> {
     let preset = Architecture::preset(name, dataset.item_shape())?;
+    let latent_dim = arguments.latent_dim.unwrap_or(preset.latent_dim);
+    let preset = preset.with_latent_dim(latent_dim);
     let architecture = Architecture {
-        latent_dim: arguments.latent_dim.unwrap_or(preset.latent_dim),
         std_floor: arguments.std_floor,
         std_link: match arguments.std_link {
             LinkArgument::LogVariance => StdLink::HalfLogVariance,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::activation::Activation;
-use super::layer::{product, LayerError, LayerShape, MAX_WIDTH};
+use super::layer::{product, LayerError, LayerShape, Map, MAX_WIDTH};
 
 /// How the standard-deviation head's output s becomes a standard deviation, before the floor is added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -237,6 +237,28 @@ impl Architecture {
         }
     }
 
+    /// The same with another latent size, for dense layers.
+    #[must_use]
+    pub fn with_latent_dim(mut self, latent_dim: usize) -> Self {
+        self.latent_dim = latent_dim;
+        for head in [&mut self.mean_head, &mut self.std_head] {
+            if let Some(Map::Dense { outputs, .. }) = head.last_mut().map(|layer| &mut layer.map) {
+                *outputs = latent_dim;
+            }
+        }
+        if let Some(Map::Dense { inputs, .. }) = self.decoder.first_mut().map(|layer| &mut layer.map) {
+            *inputs = latent_dim;
+        }
+        self
+    }
+
+    /// The same with other hidden layers, as in [`Architecture::of_dense_layers`].
+    #[must_use]
+    pub fn with_hidden(self, hidden: [&[(usize, Activation)]; 4]) -> Self {
+        let dense = Self::of_dense_layers(&self.input_shape, self.latent_dim, hidden, self.likelihood);
+        Self { std_link: self.std_link, std_floor: self.std_floor, ..dense }
+    }
+
     fn check_chains(&self) -> Result<(), ArchitectureError> {
         let code_source = self.trunk.last().map_or(self.input_dim(), |layer| layer.map.outputs());
         let ends = [
@@ -345,7 +367,7 @@ mod tests {
         assert_eq!(Architecture::preset("digits", &[]), Err(ArchitectureError::ZeroWidth { place: "the input shape" }));
         let wide = Architecture { input_shape: vec![usize::MAX, 2], ..base.clone() };
         assert!(matches!(wide.check(), Err(ArchitectureError::TooWide { .. })));
-        let heavy = Architecture { latent_dim: 4_000_000, ..base.clone() };
+        let heavy = base.clone().with_latent_dim(4_000_000);
         assert!(matches!(heavy.check(), Err(ArchitectureError::TooLarge { .. })));
         assert!(Architecture { std_floor: f64::NAN, ..base.clone() }.check().is_err());
         assert!(Architecture { likelihood: Likelihood::Gaussian { std: 0.0 }, ..base.clone() }.check().is_err());

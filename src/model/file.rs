@@ -18,7 +18,7 @@ use crate::files;
 /// Key of the metadata entry.
 pub(crate) const METADATA_KEY: &str = "vaecert";
 /// Version of the file's layout.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Why a model file cannot be used or written.
 #[derive(Debug, thiserror::Error)]

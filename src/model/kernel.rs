@@ -13,21 +13,16 @@ use super::activation::{constant, Activation};
 pub(crate) fn dense(input: &Tensor, weight: &Tensor, bias: &Tensor, activation: Activation) -> Result<Tensor> {
     let output = input.matmul(&weight.t()?)?;
     same_width(&output, bias.dim(0)?)?;
-    if is_cpu(&output) {
-        output.inplace_op2(bias, &OnCpu(&AddBiasAndActivate { activation }))?;
-        return Ok(output);
-    }
-    plain_activate(&output.broadcast_add(bias)?, activation)
+    add_and_activate(output, bias, activation)
 }
 
-/// The tangent of [`dense`]: (dx Wᵀ) ∘ φ′. `output` is what [`dense`] returned, `[rows, out]`. Returns `[rows, out]`.
-pub(crate) fn dense_tangent(
-    tangent: &Tensor,
-    weight: &Tensor,
-    output: &Tensor,
-    activation: Activation,
-) -> Result<Tensor> {
-    times_slope(tangent.matmul(&weight.t()?)?, output, activation)
+/// φ(a + b) where `bias` `[width]` fits the last axis of `a`, whose memory must be shared with nobody.
+pub(crate) fn add_and_activate(a: Tensor, bias: &Tensor, activation: Activation) -> Result<Tensor> {
+    if is_cpu(&a) {
+        a.inplace_op2(bias, &OnCpu(&AddBiasAndActivate { activation }))?;
+        return Ok(a);
+    }
+    plain_activate(&a.broadcast_add(bias)?, activation)
 }
 
 /// `gradient` ∘ φ′, with φ′ taken at `output`; both `[rows, width]`. `gradient` must share its memory with nobody.
@@ -122,10 +117,11 @@ pub(crate) fn plain_activate(a: &Tensor, activation: Activation) -> Result<Tenso
         Activation::Identity => Ok(a.clone()),
         Activation::Relu => a.relu(),
         Activation::LeakyRelu { slope } => candle_nn::ops::leaky_relu(a, slope),
-        Activation::Elu => a.elu(1.0),
+        Activation::Elu { alpha } => a.elu(alpha),
         Activation::Softplus => a.relu()?.add(&((a.abs()?.neg()?.exp()? + 1.0)?.log()?)),
         Activation::Tanh => a.tanh(),
         Activation::Sigmoid => candle_nn::ops::sigmoid(a),
+        Activation::Clip { low, high } => a.clamp(low, high),
     }
 }
 
@@ -136,10 +132,11 @@ pub(crate) fn slope(h: &Tensor, activation: Activation) -> Result<Tensor> {
         Activation::Identity => h.ones_like(),
         Activation::Relu => Ok(positive),
         Activation::LeakyRelu { slope } => positive.affine(1.0 - slope, slope),
-        Activation::Elu => h.minimum(0.0)? + 1.0,
+        Activation::Elu { alpha } => h.gt(0.0)?.where_cond(&h.ones_like()?, &(h + alpha)?),
         Activation::Softplus => h.neg()?.exp()?.affine(-1.0, 1.0),
         Activation::Tanh => h.sqr()?.affine(-1.0, 1.0),
         Activation::Sigmoid => h.mul(&h.affine(-1.0, 1.0)?),
+        Activation::Clip { low, high } => h.gt(low)?.mul(&h.lt(high)?)?.to_dtype(h.dtype()),
     }
 }
 
@@ -266,7 +263,7 @@ impl Update for MultiplyBySlope {
 }
 
 /// Something computed from two contiguous CPU slices of the same type.
-trait Combine {
+pub(crate) trait Combine {
     type Output;
     fn combine<T: Real>(self, points: &[T], other: &[T]) -> Result<Self::Output>;
 }
@@ -289,7 +286,7 @@ impl Real for f64 {
     }
 }
 
-fn on_cpu<C: Combine>(points: &Tensor, other: &Tensor, combine: C) -> Result<C::Output> {
+pub(crate) fn on_cpu<C: Combine>(points: &Tensor, other: &Tensor, combine: C) -> Result<C::Output> {
     let (points, other) = (points.contiguous()?, other.contiguous()?);
     let (points_storage, points_layout) = points.storage_and_layout();
     let (other_storage, other_layout) = other.storage_and_layout();

@@ -284,9 +284,7 @@ impl Windows {
         let blind = |axis: usize| (0..self.output[axis + 1]).find(|&window| !sees(axis, window));
         match (blind(0), blind(1)) {
             (None, None) => Ok(()),
-            (row, column) => {
-                Err(LayerError::EmptyWindow { row: row.unwrap_or(0), column: column.unwrap_or(0) })
-            }
+            (row, column) => Err(LayerError::EmptyWindow { row: row.unwrap_or(0), column: column.unwrap_or(0) }),
         }
     }
 }

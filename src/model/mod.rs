@@ -1,4 +1,4 @@
-//! Models: from a list of layers to a trained VAE in a file.
+//! Models: from a list of layers to a VAE in a file.
 
 pub mod activation;
 mod adam;
@@ -10,6 +10,7 @@ pub(crate) mod kernel;
 pub mod layer;
 pub mod network;
 pub mod objective;
+mod places;
 pub mod train;
 pub mod vae;
 

@@ -4,32 +4,102 @@ use candle_core::{Result, Tensor};
 
 use super::activation::Activation;
 use super::kernel;
+use super::layer::{LayerShape, Map};
+use super::places::Places;
 
-/// One layer: h = φ(W x + b).
+/// One layer with its parameters: h = φ(map(x)).
 #[derive(Debug, Clone)]
-pub struct Dense {
-    /// W, `[out, in]`.
-    pub weight: Tensor,
-    /// b, `[out]`.
-    pub bias: Tensor,
-    /// φ.
-    pub activation: Activation,
+pub struct Layer {
+    /// Map and activation.
+    pub shape: LayerShape,
+    /// In the order of [`Map::parameters`].
+    pub parameters: Vec<Tensor>,
+    /// Where the map reads its input, for maps that are not dense.
+    places: Option<Places>,
 }
 
-impl Dense {
-    /// Width of the input.
+impl Layer {
+    /// A layer; the shapes of its parameters are checked, their values are not, except that indices must lie within the
+    /// input.
     ///
     /// # Errors
-    /// If the weight is not a matrix.
-    pub fn input_dim(&self) -> Result<usize> {
-        self.weight.dim(1)
+    /// If a parameter is missing or has another shape, or an index is out of range.
+    pub fn new(shape: LayerShape, parameters: Vec<Tensor>) -> Result<Self> {
+        let expected = shape.map.parameters();
+        if expected.len() != parameters.len() {
+            candle_core::bail!("expected {} parameter tensors, found {}", expected.len(), parameters.len());
+        }
+        for ((name, expected), tensor) in expected.iter().zip(&parameters) {
+            if tensor.dims() != expected.as_slice() {
+                candle_core::bail!("{name}: expected shape {expected:?}, found {:?}", tensor.dims());
+            }
+        }
+        let places = Places::of(&shape.map, &parameters)?;
+        Ok(Self { shape, parameters, places })
+    }
+
+    /// A dense layer h = φ(W x + b): `weight` `[out, in]`, `bias` `[out]`.
+    ///
+    /// # Errors
+    /// If the shapes do not fit each other.
+    pub fn dense(weight: Tensor, bias: Tensor, activation: Activation) -> Result<Self> {
+        let (outputs, inputs) = weight.dims2()?;
+        Self::new(LayerShape::dense(inputs, outputs, activation), vec![weight, bias])
+    }
+
+    /// φ.
+    #[must_use]
+    pub fn activation(&self) -> Activation {
+        self.shape.activation
+    }
+
+    /// The map's output without the activation: `[rows, in]` → `[rows, out]`.
+    ///
+    /// # Errors
+    /// If shapes, types or devices disagree.
+    pub fn pre_activation(&self, input: &Tensor) -> Result<Tensor> {
+        self.applied(input, Activation::Identity)
+    }
+
+    /// For a maximum over windows: `rows` at every place of every window minus `rows` at the place that is largest in
+    /// `input`, `[rows, outputs · places]`; 0 outside the image. None for other maps.
+    pub(crate) fn gaps(&self, rows: &Tensor, input: &Tensor) -> Result<Option<Tensor>> {
+        self.places.as_ref().map_or(Ok(None), |places| places.gaps(rows, input))
+    }
+
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        self.applied(input, self.shape.activation)
+    }
+
+    fn applied(&self, input: &Tensor, activation: Activation) -> Result<Tensor> {
+        match (&self.places, &self.parameters[..]) {
+            (None, [weight, bias]) => kernel::dense(input, weight, bias, activation),
+            (Some(places), parameters) => places.forward(input, parameters, activation),
+            (None, _) => candle_core::bail!("a dense layer has a weight and a bias"),
+        }
+    }
+
+    /// The map's derivative at `input` along `tangent`, without the activation.
+    pub(crate) fn linear(&self, tangent: &Tensor, input: &Tensor) -> Result<Tensor> {
+        match &self.places {
+            None => tangent.matmul(&self.parameters[0].t()?),
+            Some(places) => places.linear(tangent, input, &self.parameters),
+        }
+    }
+
+    /// The adjoint of [`Layer::linear`]: `[rows, out]` → `[rows, in]`.
+    fn adjoint(&self, gradient: &Tensor, input: &Tensor) -> Result<Tensor> {
+        match &self.places {
+            None => kernel::input_gradient(gradient, &self.parameters[0]),
+            Some(places) => places.adjoint(gradient, input, &self.parameters),
+        }
     }
 }
 
 /// Layers applied one after the other. No layer at all is the identity.
 #[derive(Debug, Clone, Default)]
 pub struct Network {
-    layers: Vec<Dense>,
+    layers: Vec<Layer>,
 }
 
 /// What a forward pass leaves for tangents and gradients: the input and the output of every layer, each `[rows, width]`.
@@ -60,6 +130,12 @@ impl Trace {
         &self.values[index + 1]
     }
 
+    /// The input of layer `index` (from 0), `[rows, width]`.
+    #[must_use]
+    pub fn layer_input(&self, index: usize) -> &Tensor {
+        &self.values[index]
+    }
+
     /// The same single row `rows` times over, so that many directions can be pushed through one point at once.
     ///
     /// # Errors
@@ -71,15 +147,16 @@ impl Trace {
 }
 
 impl Network {
-    /// A network of these layers, in order. Shapes are the caller's to check (see [`super::architecture`]).
+    /// A network of these layers, in order. That each fits the next is the caller's to check (see
+    /// [`super::architecture`]).
     #[must_use]
-    pub fn new(layers: Vec<Dense>) -> Self {
+    pub fn new(layers: Vec<Layer>) -> Self {
         Self { layers }
     }
 
     /// The layers, in order.
     #[must_use]
-    pub fn layers(&self) -> &[Dense] {
+    pub fn layers(&self) -> &[Layer] {
         &self.layers
     }
 
@@ -90,7 +167,7 @@ impl Network {
     pub fn forward(&self, input: &Tensor) -> Result<Tensor> {
         let mut value = input.clone();
         for layer in &self.layers {
-            value = kernel::dense(&value, &layer.weight, &layer.bias, layer.activation)?;
+            value = layer.forward(&value)?;
         }
         Ok(value)
     }
@@ -103,7 +180,7 @@ impl Network {
         let mut values = Vec::with_capacity(self.layers.len() + 1);
         values.push(input.clone());
         for (i, layer) in self.layers.iter().enumerate() {
-            values.push(kernel::dense(&values[i], &layer.weight, &layer.bias, layer.activation)?);
+            values.push(layer.forward(&values[i])?);
         }
         Ok(Trace { values })
     }
@@ -116,7 +193,8 @@ impl Network {
     pub fn tangent(&self, trace: &Trace, tangent: &Tensor) -> Result<Tensor> {
         let mut tangent = tangent.clone();
         for (i, layer) in self.layers.iter().enumerate() {
-            tangent = kernel::dense_tangent(&tangent, &layer.weight, trace.layer_output(i), layer.activation)?;
+            tangent = layer.linear(&tangent, trace.layer_input(i))?;
+            tangent = kernel::times_slope(tangent, trace.layer_output(i), layer.activation())?;
         }
         Ok(tangent)
     }
@@ -129,8 +207,8 @@ impl Network {
     pub fn pull_back(&self, trace: &Trace, gradient: Tensor) -> Result<Tensor> {
         let mut gradient = gradient;
         for (i, layer) in self.layers.iter().enumerate().rev() {
-            gradient = kernel::times_slope(gradient, trace.layer_output(i), layer.activation)?;
-            gradient = kernel::input_gradient(&gradient, &layer.weight)?;
+            gradient = kernel::times_slope(gradient, trace.layer_output(i), layer.activation())?;
+            gradient = layer.adjoint(&gradient, trace.layer_input(i))?;
         }
         Ok(gradient)
     }
@@ -139,7 +217,7 @@ impl Network {
     /// `input_wanted`, with respect to the input. `gradient` must share its memory with nobody.
     ///
     /// # Errors
-    /// If shapes, types or devices disagree.
+    /// If shapes, types or devices disagree, or a layer is not dense: no other is trained here.
     pub fn pull_back_parameters(
         &self,
         trace: &Trace,
@@ -149,21 +227,22 @@ impl Network {
         let mut gradient = gradient;
         let mut gradients = Vec::with_capacity(self.layers.len());
         for (i, layer) in self.layers.iter().enumerate().rev() {
-            gradient = kernel::times_slope(gradient, trace.layer_output(i), layer.activation)?;
+            let Map::Dense { .. } = layer.shape.map else { candle_core::bail!("only dense layers are trained here") };
+            gradient = kernel::times_slope(gradient, trace.layer_output(i), layer.activation())?;
             let (weight, bias) = kernel::parameter_gradients(&gradient, &trace.values[i])?;
             gradients.push(DenseGradient { weight, bias });
             if i > 0 || input_wanted {
-                gradient = kernel::input_gradient(&gradient, &layer.weight)?;
+                gradient = layer.adjoint(&gradient, trace.layer_input(i))?;
             }
         }
         gradients.reverse();
         Ok((input_wanted.then_some(gradient), gradients))
     }
 
-    /// Whether no layer has an activation.
+    /// Whether every layer is an affine map without activation.
     #[must_use]
     pub fn is_affine(&self) -> bool {
-        self.layers.iter().all(|layer| layer.activation == Activation::Identity)
+        self.layers.iter().all(|layer| layer.shape.map.is_affine() && layer.activation() == Activation::Identity)
     }
 
     /// The same network with another activation after its last layer; weights are shared, not copied.
@@ -171,7 +250,7 @@ impl Network {
     pub fn with_output_activation(&self, activation: Activation) -> Self {
         let mut layers = self.layers.clone();
         if let Some(last) = layers.last_mut() {
-            last.activation = activation;
+            last.shape.activation = activation;
         }
         Self { layers }
     }

@@ -8,10 +8,10 @@ use proptest::prelude::*;
 use safetensors::tensor::Dtype;
 
 use super::activation::{Activation, ALL_ACTIVATIONS};
-use super::architecture::{Architecture, HiddenLayer, Likelihood, StdLink};
+use super::architecture::{Architecture, Likelihood, StdLink};
 use super::file::{Model, ModelError};
 use super::kernel;
-use super::network::{Dense, Network};
+use super::network::{Layer, Network};
 use super::objective::{objective, objective_gradients};
 use super::train::{TrainError, Trainer, TrainingPlan};
 use super::vae::Vae;
@@ -39,25 +39,16 @@ fn noise(name: &str, count: usize) -> Vec<f64> {
 
 /// Small VAEs with every activation, both links, both likelihoods and hidden layers in every place.
 fn any_architecture() -> impl Strategy<Value = Architecture> {
-    let layer = (1..5usize, 0..ALL_ACTIVATIONS.len())
-        .prop_map(|(width, which)| HiddenLayer { width, activation: ALL_ACTIVATIONS[which] });
+    let layer = (1..5usize, 0..ALL_ACTIVATIONS.len()).prop_map(|(width, which)| (width, ALL_ACTIVATIONS[which]));
     let layers = || prop::collection::vec(layer.clone(), 0..3);
     let likelihood = prop_oneof![Just(Likelihood::Bernoulli), Just(Likelihood::Gaussian { std: 0.7 })];
     let link = prop_oneof![Just(StdLink::HalfLogVariance), Just(StdLink::Softplus)];
     let heads = (layers(), layers(), layers(), layers());
     (2..5usize, 1..4usize, heads, link, prop_oneof![Just(0.0), Just(0.3)], likelihood).prop_map(
         |(input_dim, latent_dim, (trunk, mean_head, std_head, decoder), std_link, std_floor, likelihood)| {
-            Architecture {
-                input_shape: vec![input_dim],
-                latent_dim,
-                trunk,
-                mean_head,
-                std_head,
-                std_link,
-                std_floor,
-                decoder,
-                likelihood,
-            }
+            let hidden = [&trunk[..], &mean_head, &std_head, &decoder];
+            let dense = Architecture::of_dense_layers(&[input_dim], latent_dim, hidden, likelihood);
+            Architecture { std_link, std_floor, ..dense }
         },
     )
 }
@@ -71,11 +62,11 @@ fn double_precision(architecture: &Architecture, seed: u64) -> Vae {
 fn near_a_kink(network: &Network, input: &Tensor) -> bool {
     let mut value = input.clone();
     for layer in network.layers() {
-        let a = kernel::dense(&value, &layer.weight, &layer.bias, Activation::Identity).unwrap();
-        if layer.activation.has_kink() && values(&a).iter().any(|a| a.abs() < 1e3 * STEP) {
+        let a = values(&layer.pre_activation(&value).unwrap());
+        if layer.activation().kinks().iter().any(|kink| a.iter().any(|a| (a - kink).abs() < 1e3 * STEP)) {
             return true;
         }
-        value = kernel::dense(&value, &layer.weight, &layer.bias, layer.activation).unwrap();
+        value = Network::new(vec![layer.clone()]).forward(&value).unwrap();
     }
     false
 }
@@ -194,7 +185,7 @@ fn the_objective_of_a_model_of_zeros_is_known() {
 #[test]
 fn the_divergence_of_a_known_code_is_known() {
     // Linear heads with constant output: μ = 3 and log-variance log 4, so KL = ½(9 + 4 − 1) − log 2.
-    let architecture = Architecture { latent_dim: 1, ..Architecture::preset("linear", &[1]).unwrap() };
+    let architecture = Architecture::preset("linear", &[1]).unwrap().with_latent_dim(1);
     let one = |value: f64, shape: &[usize]| Tensor::full(value, shape, &Device::Cpu).unwrap();
     let (matrix, vector) = ([1, 1], [1]);
     let parameters = [
@@ -398,7 +389,7 @@ fn plans_and_data_that_do_not_fit_are_refused() {
 }
 
 fn small_model() -> Model {
-    let architecture = Architecture { latent_dim: 1, ..Architecture::preset("linear", &[2]).unwrap() };
+    let architecture = Architecture::preset("linear", &[2]).unwrap().with_latent_dim(1);
     let vae = Vae::initialised(architecture, Seed(1), &Device::Cpu).unwrap();
     Model::new(&vae, None).unwrap()
 }
@@ -529,12 +520,9 @@ fn files_that_are_no_models_are_refused() {
 
 #[test]
 fn a_single_hidden_unit_computes_what_it_should() {
-    let layer = Dense {
-        weight: tensor(&[2.0, -1.0], (1, 2)),
-        bias: Tensor::new(&[0.5_f64], &Device::Cpu).unwrap(),
-        activation: Activation::Relu,
-    };
-    let network = Network::new(vec![layer]);
+    let bias = Tensor::new(&[0.5_f64], &Device::Cpu).unwrap();
+    let layer = Layer::dense(tensor(&[2.0, -1.0], (1, 2)), bias, Activation::Relu);
+    let network = Network::new(vec![layer.unwrap()]);
     let output = network.forward(&tensor(&[1.0, 1.0, 0.0, 9.0], (2, 2))).unwrap();
     assert_eq!(values(&output), vec![1.5, 0.0]);
     assert_eq!(values(&Network::default().forward(&output).unwrap()), vec![1.5, 0.0]);

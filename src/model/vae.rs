@@ -5,7 +5,8 @@ use candle_core::{DType, Device, Result, Tensor};
 use super::activation::Activation;
 use super::architecture::{Architecture, Likelihood, StdLink};
 use super::kernel;
-use super::network::{Dense, Network, Trace};
+use super::layer::LayerShape;
+use super::network::{Layer, Network, Trace};
 use crate::seed::Seed;
 use rand::RngExt;
 
@@ -138,18 +139,19 @@ impl Vae {
                 candle_core::bail!("{name}: expected shape {shape:?}, found {:?}", tensor.dims());
             }
         }
-        let mut pairs = parameters.chunks_exact(2);
-        let mut networks = architecture.dense_layers().into_iter().map(|(_, layers)| {
-            let dense = layers.into_iter().zip(pairs.by_ref()).map(|(layer, pair)| Dense {
-                weight: pair[0].clone(),
-                bias: pair[1].clone(),
-                activation: layer.activation,
-            });
-            Network::new(dense.collect())
-        });
+        let mut remaining = parameters;
+        let mut networks = Vec::with_capacity(4);
+        for (_, layers) in architecture.networks() {
+            let layer = |shape: &LayerShape| {
+                let (own, rest) = remaining.split_at(shape.map.parameters().len());
+                remaining = rest;
+                Layer::new(*shape, own.to_vec())
+            };
+            networks.push(Network::new(layers.iter().map(layer).collect::<Result<_>>()?));
+        }
+        let mut networks = networks.into_iter();
         let mut next = || networks.next().unwrap_or_default();
         let (trunk, mean_head, std_head, decoder) = (next(), next(), next(), next());
-        drop(networks);
         let encoder =
             Encoder { trunk, mean_head, std_head, std_link: architecture.std_link, std_floor: architecture.std_floor };
         let decoder_mean = match architecture.likelihood {
@@ -159,11 +161,11 @@ impl Vae {
         Ok(Self { architecture, encoder, decoder, decoder_mean })
     }
 
-    /// A freshly initialised VAE, single precision: every weight and bias uniform on ±1/√(input width), from the
-    /// streams `train/init/<tensor>`.
+    /// A freshly initialised VAE of dense layers, single precision: every weight and bias uniform on ±1/√(input width),
+    /// from the streams `train/init/<tensor>`.
     ///
     /// # Errors
-    /// If the device refuses the tensors.
+    /// If the device refuses the tensors, or a layer is not dense.
     pub fn initialised(architecture: Architecture, seed: Seed, device: &Device) -> Result<Self> {
         let mut parameters: Vec<Tensor> = Vec::new();
         let mut bound = 1.0_f32;
@@ -185,7 +187,7 @@ impl Vae {
         self.networks()
             .iter()
             .flat_map(|network| network.layers())
-            .flat_map(|l| [l.weight.clone(), l.bias.clone()])
+            .flat_map(|layer| layer.parameters.iter().cloned())
             .collect()
     }
 
@@ -220,17 +222,17 @@ impl Vae {
     /// The device that holds the weights.
     #[must_use]
     pub fn device(&self) -> Device {
-        self.first_weight().map_or(Device::Cpu, |weight| weight.device().clone())
+        self.first_parameter().map_or(Device::Cpu, |weight| weight.device().clone())
     }
 
     /// The precision of the weights.
     #[must_use]
     pub fn dtype(&self) -> DType {
-        self.first_weight().map_or(DType::F32, Tensor::dtype)
+        self.first_parameter().map_or(DType::F32, Tensor::dtype)
     }
 
-    fn first_weight(&self) -> Option<&Tensor> {
-        self.networks().iter().find_map(|network| network.layers().first()).map(|layer| &layer.weight)
+    fn first_parameter(&self) -> Option<&Tensor> {
+        self.networks().iter().flat_map(|network| network.layers()).find_map(|layer| layer.parameters.first())
     }
 
     /// A copy in another precision and on another device.

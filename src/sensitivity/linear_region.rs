@@ -4,72 +4,111 @@
 //! region a is itself affine in the input, so a unit keeps its sign within the distance |a| / ‖∇a‖₂, and all units
 //! within the smallest such distance. There the O(ε) that Theorem 1 drops is exactly 0 (`proofs/T1-relu-local.md`).
 
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 
-use super::jacobian::to_matrix;
+use crate::model::network::Layer;
 use crate::model::{kernel, Network};
 
-/// ρ_lin = min over hidden units with a kink of |a(x)| / ‖∇ₓa(x)‖₂, in input units. Infinite for an affine network;
-/// 0 as soon as one activation is curved. Computed in double precision without a bound on its rounding error.
-/// `network` in double precision; `input` [1, d_x].
+/// Coordinates of the input whose tangents are pushed forward at a time.
+const COORDINATES: usize = 64;
+
+/// ρ_lin = min over hidden units with a kink of |a(x) − kink| / ‖∇ₓa(x)‖₂, in input units; in a maximum, over the places
+/// of a window that are not the largest, of the gap likewise. Infinite for an affine network; 0 as soon as one activation
+/// is curved. Computed in double precision without a bound on its rounding error. `network` in double precision; `input`
+/// [1, d_x]. Memory: [`COORDINATES`] rows of the widest layer at a time.
 ///
 /// # Errors
 /// If shapes, types or devices disagree.
 pub fn linear_region_radius(network: &Network, input: &Tensor) -> Result<f64> {
-    if network.layers().iter().any(|layer| !layer.activation.is_piecewise_linear()) {
+    if network.layers().iter().any(|layer| !layer.activation().is_piecewise_linear()) {
         return Ok(0.0);
     }
-    let mut value = input.clone();
-    // Row i of the tangents is the derivative of the layer's input along the i-th coordinate of x: [d_x, width].
-    let mut tangents: Option<Tensor> = None;
-    let mut radius = f64::INFINITY;
-    for layer in network.layers() {
-        let pre_activation = value.matmul(&layer.weight.t()?)?.broadcast_add(&layer.bias)?;
-        let slopes = match &tangents {
-            // A copy: the next lines overwrite it.
-            None => layer.weight.t()?.contiguous()?.copy()?,
-            Some(tangents) => tangents.matmul(&layer.weight.t()?)?,
-        };
-        if layer.activation.has_kink() {
-            radius = radius.min(smallest_distance(&pre_activation, &slopes)?);
-        }
-        value = kernel::activate(&pre_activation, layer.activation)?;
-        let outputs = value.broadcast_as(slopes.shape())?;
-        tangents = Some(kernel::times_slope(slopes, &outputs, layer.activation)?);
+    let trace = network.trace(input)?;
+    let mut switches = Vec::new();
+    for (i, layer) in network.layers().iter().enumerate() {
+        switches.extend(Switches::of(layer, i, trace.layer_input(i))?);
     }
-    Ok(radius)
+    let coordinates = if switches.is_empty() { 0 } else { input.dim(1)? };
+    for start in (0..coordinates).step_by(COORDINATES) {
+        let rows = COORDINATES.min(coordinates - start);
+        let mut tangents =
+            Tensor::eye(coordinates, DType::F64, input.device())?.narrow(0, start, rows)?.contiguous()?;
+        let trace = trace.repeat(rows)?;
+        for (i, layer) in network.layers().iter().enumerate() {
+            let pre_activations = layer.linear(&tangents, trace.layer_input(i))?;
+            for switches in switches.iter_mut().filter(|switches| switches.layer == i) {
+                switches.add(layer, &tangents, &pre_activations, trace.layer_input(i))?;
+            }
+            tangents = kernel::times_slope(pre_activations, trace.layer_output(i), layer.activation())?;
+        }
+    }
+    Ok(switches.iter().map(Switches::smallest_distance).fold(f64::INFINITY, f64::min))
 }
 
-/// min |a_j| / ‖column j of `gradients`‖; units whose gradient vanishes never change sign, NaN gives 0.
-fn smallest_distance(pre_activation: &Tensor, gradients: &Tensor) -> Result<f64> {
-    let (values, gradients) = (to_matrix(pre_activation)?, to_matrix(gradients)?);
-    let mut smallest = f64::INFINITY;
-    for (a, gradient) in values.iter().zip(gradients.column_iter()) {
-        let norm = gradient.norm();
-        let distance = if norm > 0.0 { a.abs() / norm } else { f64::INFINITY };
-        if norm.is_nan() || distance.is_nan() {
-            return Ok(0.0);
+/// Numbers whose sign decides between two affine pieces of one layer.
+struct Switches {
+    layer: usize,
+    /// Whether they are the gaps of a maximum, or pre-activations from a kink.
+    is_maximum: bool,
+    values: Vec<f64>,
+    /// Squared norm of each one's gradient, as far as it is known.
+    gradient_squares: Vec<f64>,
+}
+
+impl Switches {
+    fn of(layer: &Layer, index: usize, input: &Tensor) -> Result<Vec<Self>> {
+        let new = |is_maximum, values: Vec<f64>| {
+            let gradient_squares = vec![0.0; values.len()];
+            Self { layer: index, is_maximum, values, gradient_squares }
+        };
+        let mut found = Vec::new();
+        if let Some(gaps) = layer.gaps(input, input)? {
+            found.push(new(true, gaps.squeeze(0)?.to_vec1()?));
         }
-        smallest = smallest.min(distance);
+        let kinks = layer.activation().kinks();
+        if !kinks.is_empty() {
+            let pre_activation: Vec<f64> = layer.pre_activation(input)?.squeeze(0)?.to_vec1()?;
+            found.extend(kinks.iter().map(|kink| new(false, pre_activation.iter().map(|a| a - kink).collect())));
+        }
+        Ok(found)
     }
-    Ok(smallest)
+
+    fn add(&mut self, layer: &Layer, tangents: &Tensor, pre_activations: &Tensor, input: &Tensor) -> Result<()> {
+        let rows = match layer.gaps(tangents, input)? {
+            Some(gaps) if self.is_maximum => gaps,
+            _ => pre_activations.clone(),
+        };
+        let squares: Vec<f64> = rows.sqr()?.sum(0)?.to_vec1()?;
+        self.gradient_squares.iter_mut().zip(squares).for_each(|(sum, square)| *sum += square);
+        Ok(())
+    }
+
+    /// min |value| / ‖gradient‖; numbers whose gradient vanishes never change sign, NaN gives 0.
+    fn smallest_distance(&self) -> f64 {
+        let mut smallest = f64::INFINITY;
+        for (value, square) in self.values.iter().zip(&self.gradient_squares) {
+            let norm = square.sqrt();
+            let distance = if norm > 0.0 { value.abs() / norm } else { f64::INFINITY };
+            if norm.is_nan() || distance.is_nan() {
+                return 0.0;
+            }
+            smallest = smallest.min(distance);
+        }
+        smallest
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::network::Dense;
     use crate::model::Activation;
     use candle_core::Device;
 
-    fn dense(weight: &[&[f64]], bias: &[f64], activation: Activation) -> Dense {
+    fn dense(weight: &[&[f64]], bias: &[f64], activation: Activation) -> Layer {
         let flat: Vec<f64> = weight.iter().flat_map(|row| row.iter().copied()).collect();
         let shape = (weight.len(), weight[0].len());
-        Dense {
-            weight: Tensor::from_vec(flat, shape, &Device::Cpu).unwrap(),
-            bias: Tensor::new(bias, &Device::Cpu).unwrap(),
-            activation,
-        }
+        let weight = Tensor::from_vec(flat, shape, &Device::Cpu).unwrap();
+        Layer::dense(weight, Tensor::new(bias, &Device::Cpu).unwrap(), activation).unwrap()
     }
 
     fn at(values: &[f64]) -> Tensor {

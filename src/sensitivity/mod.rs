@@ -2,10 +2,12 @@
 
 pub mod jacobian;
 pub mod linear_region;
+pub mod rounded_map;
 pub mod rounded_network;
 pub mod scalings;
 pub mod secant;
 pub mod slope_interval;
+mod wide;
 
 pub use jacobian::{decoder_gram, decoder_jacobian, encoder_jacobian, network_jacobian};
 pub use linear_region::linear_region_radius;

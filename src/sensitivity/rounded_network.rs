@@ -7,36 +7,34 @@ use std::sync::Arc;
 use candle_core::Result;
 use nalgebra::{DMatrix, DVector};
 
-use super::jacobian::to_matrix;
-use crate::linalg::{frobenius_upper, relative_rounding, rounded_up, spectral_norm_upper, EnclosedMatrix};
+use super::rounded_map::{norm_upper, MapNorms, RoundedMap};
+use crate::linalg::{relative_rounding, rounded_up, EnclosedMatrix};
 use crate::model::architecture::StdLink;
+use crate::model::network::Layer;
 use crate::model::{Activation, Network, Vae};
 use crate::stats::Enclosure;
 
-/// One layer: h = φ(W h + b).
+/// One layer: h = φ(map(h)).
 #[derive(Debug)]
 pub struct RoundedLayer {
-    /// W, `[out, in]`; exact.
-    pub weight: DMatrix<f64>,
-    /// b, `[out]`; exact.
-    pub bias: DVector<f64>,
+    /// The map.
+    pub map: RoundedMap,
     /// φ.
     pub activation: Activation,
-    /// A number not below ‖W‖₂.
-    pub spectral: f64,
-    /// A number not below ‖W‖_F.
-    pub frobenius: f64,
-    /// A number not below ‖b‖₂.
-    pub bias_norm: f64,
 }
 
 /// Layers applied one after the other, and a bound of W₀W₀ᵀ of the first.
 #[derive(Debug, Clone)]
 pub struct RoundedNetwork {
     layers: Vec<Arc<RoundedLayer>>,
-    /// At least W₀W₀ᵀ of the first layer in the Loewner order; shared by all inputs, and by the heads of one trunk.
+    /// At least W₀W₀ᵀ of the first layer in the Loewner order, shared by all inputs. Empty where the first layer is wide.
     first_gram: Arc<DMatrix<f64>>,
+    /// Full matrices of the narrow layers after the first of them, and of an only layer; empty for others.
+    weights: Vec<Arc<EnclosedMatrix>>,
 }
+
+/// Layers up to this width are treated with full matrices, wider ones never.
+pub(crate) const NARROW: usize = 4096;
 
 /// A vector known up to `error` in the 2-norm, which also bounds the error of each of its entries.
 #[derive(Debug, Clone)]
@@ -84,17 +82,12 @@ impl RoundedVector {
 }
 
 impl RoundedLayer {
-    fn new(weight: DMatrix<f64>, bias: DVector<f64>, activation: Activation) -> Self {
-        let spectral = spectral_norm_upper(&weight);
-        let frobenius = frobenius_upper(&weight);
-        let bias_norm = frobenius_upper(&DMatrix::from_column_slice(bias.len(), 1, bias.as_slice()));
-        Self { weight, bias, activation, spectral, frobenius, bias_norm }
-    }
-
-    /// A bound of the error of W h + b, for an h of at most this norm with at most this error.
-    fn affine_error(&self, norm: f64, error: f64) -> f64 {
-        let rounding = relative_rounding(self.weight.ncols() + 1) * (self.frobenius * norm + self.bias_norm);
-        rounded_up(self.spectral * error + rounding + self.weight.len() as f64 * f64::MIN_POSITIVE)
+    /// A bound of the error of the map's output, for an h of at most this norm with at most this error.
+    fn map_error(&self, norm: f64, error: f64) -> f64 {
+        let MapNorms { spectral, absolute, bias, products, .. } = *self.map.norms();
+        let rounding = relative_rounding(products + 1) * (absolute * norm + bias);
+        let underflow = (self.map.outputs() * products.max(1)) as f64 * f64::MIN_POSITIVE;
+        rounded_up(spectral * error + rounding + underflow)
     }
 
     /// A bound of the error of φ(a) for activations of at most this norm, a having at most this error.
@@ -102,26 +95,49 @@ impl RoundedLayer {
         if self.activation == Activation::Identity {
             return error;
         }
-        rounded_up(error + ACTIVATION_ERROR * norm + self.weight.nrows() as f64 * f64::MIN_POSITIVE)
+        let carried = self.activation.steepest() * error;
+        rounded_up(carried + ACTIVATION_ERROR * norm + self.map.outputs() as f64 * f64::MIN_POSITIVE)
     }
 
     /// A number not below φ's Lipschitz constant times ‖W‖₂.
     fn lipschitz(&self) -> f64 {
-        let steepest = if self.activation == Activation::Sigmoid { 0.25 } else { 1.0 };
-        rounded_up(steepest * self.spectral)
+        rounded_up(self.activation.steepest() * self.map.norms().spectral)
     }
 }
 
 impl RoundedNetwork {
     fn new(layers: Vec<Arc<RoundedLayer>>) -> Self {
-        let first_gram = layers.first().map_or_else(
-            || DMatrix::zeros(0, 0),
-            |layer| {
-                let weight = EnclosedMatrix::exact(layer.weight.clone());
-                weight.times_transposed(&weight).loewner_upper()
-            },
-        );
-        Self { layers, first_gram: Arc::new(first_gram) }
+        let mut network = Self { layers, first_gram: Arc::new(DMatrix::zeros(0, 0)), weights: vec![] };
+        let (count, tail) = (network.layers.len(), network.tail_start());
+        let weight = |(index, layer): (usize, &Arc<RoundedLayer>)| {
+            let is_full = (index > tail || count == 1) && layer.map.inputs() <= NARROW && !layer.map.is_maximum();
+            let matrix = if is_full { layer.map.unrolled() } else { DMatrix::zeros(0, 0) };
+            Arc::new(EnclosedMatrix::exact(matrix))
+        };
+        network.weights = network.layers.iter().enumerate().map(weight).collect();
+        if tail == 0 && count > 1 {
+            network.first_gram = Arc::new(network.layers[0].map.gram().loewner_upper());
+        }
+        network
+    }
+
+    /// See the field.
+    pub(crate) fn weights(&self) -> &[Arc<EnclosedMatrix>] {
+        &self.weights
+    }
+
+    /// The first layer from which on every layer is narrow and, after that layer, affine: the number of layers in front of
+    /// it that must be treated without full matrices. The number of all layers where the output is wide.
+    #[must_use]
+    pub fn tail_start(&self) -> usize {
+        let mut start = self.layers.len();
+        while start > 0 && self.layers[start - 1].map.outputs() <= NARROW {
+            start -= 1;
+            if self.layers[start].map.is_maximum() {
+                break;
+            }
+        }
+        start
     }
 
     /// Converts a network, whose weights must be representable in double precision.
@@ -158,8 +174,8 @@ impl RoundedNetwork {
         let mut error = 0.0;
         let mut found = Vec::with_capacity(self.layers.len());
         for layer in &self.layers {
-            error = layer.affine_error(norm_upper(&hidden), error);
-            let values = &layer.weight * &hidden + &layer.bias;
+            error = layer.map_error(norm_upper(&hidden), error);
+            let values = layer.map.forward(&hidden);
             found.push(RoundedVector { values: values.clone(), error });
             hidden = values.map(|value| layer.activation.value(value));
             error = layer.activation_error(norm_upper(&hidden), error);
@@ -173,11 +189,12 @@ impl RoundedNetwork {
     pub fn forward_error(&self, norm: f64, error: f64) -> f64 {
         let (mut norm, mut error) = (norm, error);
         for layer in &self.layers {
-            let affine = rounded_up(layer.spectral * norm + layer.bias_norm);
-            error = layer.affine_error(norm, error);
-            // |φ(a)| ≤ |a| + |φ(0)|, and |φ(0)| < 0.7; what was computed may be larger by its error.
-            let at_zero = 0.7 * (layer.bias.len() as f64).sqrt();
-            norm = rounded_up(affine + error + if layer.activation == Activation::Identity { 0.0 } else { at_zero });
+            let MapNorms { spectral, bias, .. } = *layer.map.norms();
+            let affine = rounded_up(spectral * norm + bias);
+            error = layer.map_error(norm, error);
+            // |φ(a)| ≤ φ's steepest slope times |a| + |φ(0)|; what was computed may be larger by its error.
+            let at_zero = layer.activation.value(0.0_f64).abs().next_up() * (layer.map.outputs() as f64).sqrt();
+            norm = rounded_up(layer.activation.steepest().max(1.0) * (affine + error) + at_zero);
             error = layer.activation_error(norm, error);
         }
         error
@@ -195,11 +212,7 @@ impl RoundedVae {
         let with_head =
             |head: &Network| -> Result<Vec<Arc<RoundedLayer>>> { Ok([trunk.clone(), rounded_layers(head)?].concat()) };
         let mean = RoundedNetwork::new(with_head(&encoder.mean_head)?);
-        let mut std =
-            RoundedNetwork { layers: with_head(&encoder.std_head)?, first_gram: Arc::clone(&mean.first_gram) };
-        if trunk.is_empty() {
-            std = RoundedNetwork::new(std.layers);
-        }
+        let std = RoundedNetwork::new(with_head(&encoder.std_head)?);
         let decoder = RoundedNetwork::of(vae.decoder_mean())?;
         let architecture = vae.architecture();
         Ok(Self { mean, std, decoder, std_link: architecture.std_link, std_floor: architecture.std_floor })
@@ -236,7 +249,7 @@ impl RoundedVae {
         let size = rounded_up(mean + largest_std * draw);
         let error = rounded_up(attacked.mean.error + std_error * draw + 4.0 * f64::EPSILON * size);
         let undisturbed = norm_upper(&reference.mean.values) + reference.mean.error;
-        let outputs = self.decoder.layers().last().map_or(0, |layer| layer.bias.len());
+        let outputs = self.decoder.layers().last().map_or(0, |layer| layer.map.outputs());
         rounded_up(
             self.decoder.forward_error(size, error)
                 + self.decoder.forward_error(undisturbed, reference.mean.error)
@@ -246,30 +259,24 @@ impl RoundedVae {
 }
 
 fn rounded_layers(network: &Network) -> Result<Vec<Arc<RoundedLayer>>> {
-    let layer = |dense: &crate::model::network::Dense| {
-        let bias = to_matrix(&dense.bias.unsqueeze(0)?)?.transpose().column(0).into_owned();
-        Ok(Arc::new(RoundedLayer::new(to_matrix(&dense.weight)?, bias, dense.activation)))
-    };
+    let layer =
+        |layer: &Layer| Ok(Arc::new(RoundedLayer { map: RoundedMap::of(layer)?, activation: layer.activation() }));
     network.layers().iter().map(layer).collect()
-}
-
-/// A number not below ‖v‖₂.
-pub(crate) fn norm_upper(vector: &DVector<f64>) -> f64 {
-    rounded_up(vector.norm() * (1.0 + relative_rounding(vector.len())) + vector.len() as f64 * f64::MIN_POSITIVE)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::activation::ALL_ACTIVATIONS;
-    use crate::model::architecture::{Architecture, HiddenLayer};
+    use crate::model::architecture::{Architecture, Likelihood};
     use crate::seed::{standard_normal, Seed};
     use candle_core::{DType, Device, Tensor};
 
     fn vae(activation: Activation, link: StdLink) -> Vae {
-        let hidden = vec![HiddenLayer { width: 7, activation }; 2];
-        let mut architecture = Architecture::preset("digits", &[6]).unwrap();
-        (architecture.trunk, architecture.decoder, architecture.std_link) = (hidden.clone(), hidden, link);
+        let hidden = [(7, activation); 2];
+        let mut architecture =
+            Architecture::of_dense_layers(&[6], 8, [&hidden, &[], &[], &hidden], Likelihood::Bernoulli);
+        architecture.std_link = link;
         let vae = Vae::initialised(architecture, Seed(5), &Device::Cpu).unwrap();
         vae.converted(DType::F64, &Device::Cpu).unwrap()
     }
@@ -301,7 +308,7 @@ mod tests {
     fn the_lipschitz_constant_of_a_diagonal_chain_is_the_product_of_its_norms() {
         let diagonal = |values: [f64; 2], activation| {
             let weight = DMatrix::from_diagonal(&DVector::from_vec(values.to_vec()));
-            Arc::new(RoundedLayer::new(weight, DVector::zeros(2), activation))
+            Arc::new(RoundedLayer { map: RoundedMap::dense(weight, DVector::zeros(2)), activation })
         };
         let layers = vec![diagonal([3.0, 1.0], Activation::Relu), diagonal([0.5, 2.0], Activation::Sigmoid)];
         // 3 · 2 · 1/4, each norm too large by less than 1 %.
@@ -312,8 +319,9 @@ mod tests {
     #[test]
     fn overflow_is_an_infinite_error_and_not_a_small_one() {
         let weight = DMatrix::from_element(2, 2, 1e200);
-        let layer = || Arc::new(RoundedLayer::new(weight.clone(), DVector::zeros(2), Activation::Identity));
-        let network = RoundedNetwork { layers: vec![layer(), layer()], first_gram: Arc::new(DMatrix::zeros(2, 2)) };
+        let map = || RoundedMap::dense(weight.clone(), DVector::zeros(2));
+        let layer = || Arc::new(RoundedLayer { map: map(), activation: Activation::Identity });
+        let network = RoundedNetwork::new(vec![layer(), layer()]);
         assert!(!(network.pre_activations(&[1.0, 1.0])[1].error.is_finite()));
     }
 }

@@ -9,9 +9,10 @@ use std::borrow::Cow;
 
 use nalgebra::{DMatrix, DVector};
 
-use super::slope_interval::{ReachError, SlopeInterval, Slopes, Step};
+use super::slope_interval::{ReachError, Shape, SlopeInterval, Slopes, Step};
 use crate::certificate::{LayerScalings, NetworkEvidence};
 use crate::linalg::{eigendecomposition, scaled_on_both_sides};
+use crate::seed::{standard_normal, Seed};
 
 /// Rounds of improvement for the output and for the units of a hidden layer.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +23,10 @@ pub struct Rounds {
     pub hidden: usize,
 }
 
+/// How much more the units of a wide layer may move together than each on its own: a guess to start with.
+const TOGETHER: f64 = 4.0;
+/// Rows that stand for all units of a wide layer.
+const SKETCH_ROWS: usize = 16;
 /// Power of the ratio with which a scaling is corrected.
 const STEP_EXPONENT: f64 = 0.7;
 /// Largest correction of a scaling in one round, and of all scalings of a layer for which K is not positive definite.
@@ -59,21 +64,22 @@ pub fn find_scalings(
 ) -> Result<NetworkEvidence, ReachError> {
     let chains = problem.hidden_layers();
     let mut evidence = NetworkEvidence { chains: Vec::with_capacity(chains) };
-    let mut shape = problem.first();
+    let mut shape = problem.first()?;
     let mut slopes: Vec<Slopes> = Vec::with_capacity(chains);
     for target in 0..chains {
-        slopes.push(problem.slopes(target, &shape, norm)?);
+        slopes.push(problem.slopes(target, &problem.reach_squares(&shape)?, norm)?);
         let is_output = target + 1 == chains;
         let start = start.chains.get(target).map_or(&[][..], Vec::as_slice);
         let mut chain = Chain::new(problem, &slopes, start);
-        let goal = |shape: &DMatrix<f64>| {
-            if is_output {
-                output_goal(shape, weights)
-            } else {
-                hidden_goal(problem, target + 1, shape, norm)
+        let goal = |shape: &Shape<'_>| match shape {
+            Shape::Narrow(matrix) if is_output => output_goal(matrix, weights),
+            shape => {
+                let (value, weights) = hidden_goal(problem, target + 1, &problem.reach_squares(shape)?, norm);
+                let is_wide = matches!(shape, Shape::Wide(_));
+                Ok((value, if is_wide { sketched(&weights) } else { DMatrix::from_diagonal(&weights) }))
             }
         };
-        shape = Cow::Owned(chain.improve(goal, if is_output { rounds.output } else { rounds.hidden })?);
+        shape = chain.improve(goal, if is_output { rounds.output } else { rounds.hidden })?;
         evidence.chains.push(chain.layers);
     }
     Ok(evidence)
@@ -92,23 +98,26 @@ fn output_goal(shape: &DMatrix<f64>, weights: &DVector<f64>) -> Result<(f64, DMa
 }
 
 /// Every unit's relative reach counts alike, except of units that are far from their kink.
-fn hidden_goal(
-    problem: &SlopeInterval<'_>,
-    layer: usize,
-    shape: &DMatrix<f64>,
-    norm: f64,
-) -> Result<(f64, DMatrix<f64>), ReachError> {
-    let kinked = problem.activation(layer).is_piecewise_linear();
+fn hidden_goal(problem: &SlopeInterval<'_>, layer: usize, reaches: &DVector<f64>, norm: f64) -> (f64, DVector<f64>) {
+    let activation = problem.activation(layer);
+    let (kinked, kinks) = (activation.is_piecewise_linear(), activation.kinks());
     let values = &problem.pre_activation(layer).values;
-    let reaches = shape.diagonal();
     let counts = |unit: usize| {
         let reach = norm * reaches[unit].max(0.0).sqrt();
-        reach > 0.0 && !(kinked && reach < FAR_FROM_KINK * values[unit].abs())
+        let distance = kinks.iter().map(|kink| (values[unit] - kink).abs()).fold(f64::INFINITY, f64::min);
+        reach > 0.0 && !(kinked && reach < FAR_FROM_KINK * distance)
     };
     let functional =
         DVector::from_fn(reaches.len(), |unit, _| if counts(unit) { reaches[unit].sqrt().recip() } else { 0.0 });
     let value = (0..reaches.len()).filter(|&unit| counts(unit)).map(|unit| reaches[unit].ln()).sum::<f64>();
-    Ok((value.exp().max(f64::MIN_POSITIVE).powf(1.0 / reaches.len() as f64), DMatrix::from_diagonal(&functional)))
+    ((value / reaches.len() as f64).exp().max(f64::MIN_POSITIVE), functional)
+}
+
+/// A few random rows F whose FᵀF is diag(v)² in expectation: of a wide layer, not every unit can have a row of its own.
+fn sketched(diagonal: &DVector<f64>) -> DMatrix<f64> {
+    let draws: Vec<f64> = standard_normal(&mut Seed(0).stream("scalings/sketch"), SKETCH_ROWS * diagonal.len());
+    let scale = (SKETCH_ROWS as f64).sqrt().recip();
+    DMatrix::from_fn(SKETCH_ROWS, diagonal.len(), |i, j| scale * draws[i * diagonal.len() + j] * diagonal[j])
 }
 
 /// The scalings of one chain.
@@ -128,9 +137,9 @@ impl<'a> Chain<'a> {
     /// Improves the scalings and returns the shape that the best of them give.
     fn improve(
         &mut self,
-        goal: impl Fn(&DMatrix<f64>) -> Result<(f64, DMatrix<f64>), ReachError>,
+        goal: impl Fn(&Shape<'_>) -> Result<(f64, DMatrix<f64>), ReachError>,
         rounds: usize,
-    ) -> Result<DMatrix<f64>, ReachError> {
+    ) -> Result<Shape<'static>, ReachError> {
         let mut best: Option<(f64, Vec<LayerScalings>)> = None;
         for round in 0..=rounds {
             let (shape, steps) = self.forward()?;
@@ -142,7 +151,7 @@ impl<'a> Chain<'a> {
             if round == rounds || (before.is_finite() && value > before * (1.0 - WORTHWHILE)) {
                 break;
             }
-            self.correct(functional, &steps);
+            self.correct(functional, &steps)?;
         }
         let (_, layers) = best.ok_or(ReachError::NonFinite { layer: self.slopes.len() })?;
         self.layers = layers;
@@ -153,60 +162,92 @@ impl<'a> Chain<'a> {
     }
 
     /// Q of the target, enlarging scalings that are too small and inventing those that are missing.
-    fn forward(&mut self) -> Result<(DMatrix<f64>, Vec<Step>), ReachError> {
-        let mut shape = self.problem.first();
+    fn forward(&mut self) -> Result<(Shape<'static>, Vec<Step>), ReachError> {
+        let mut enlargements = 0;
+        loop {
+            match self.pass() {
+                // Wide layers share one P.
+                Err(ReachError::Scalings { layer }) if enlargements < MAX_ENLARGEMENTS => {
+                    (0..=layer).for_each(|layer| self.enlarge(layer, enlargements));
+                    enlargements += 1;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn enlarge(&mut self, layer: usize, enlargements: usize) {
+        // Gently at first: what is missing may be rounding only.
+        let factor = ENLARGEMENTS[enlargements.min(ENLARGEMENTS.len() - 1)];
+        self.layers[layer].scalings.iter_mut().for_each(|scaling| *scaling = shortened(*scaling * factor));
+    }
+
+    fn pass(&mut self) -> Result<(Shape<'static>, Vec<Step>), ReachError> {
+        let problem = self.problem;
+        let mut shape = problem.first()?;
         let mut steps = Vec::with_capacity(self.slopes.len());
         for layer in 0..self.slopes.len() {
             self.complete(layer, &shape);
             let mut enlargements = 0;
             let (next, step) = loop {
-                match self.problem.step(layer, &shape, &self.slopes[layer], &self.layers[layer]) {
-                    Err(ReachError::Scalings { .. }) if enlargements < MAX_ENLARGEMENTS => {
-                        // Gently at first: what is missing may be rounding only.
-                        let factor = ENLARGEMENTS[enlargements.min(ENLARGEMENTS.len() - 1)];
-                        self.layers[layer]
-                            .scalings
-                            .iter_mut()
-                            .for_each(|scaling| *scaling = shortened(*scaling * factor));
+                match problem.step(layer, &shape, &self.slopes[layer], &self.layers[layer]) {
+                    Err(ReachError::Scalings { .. })
+                        if layer >= problem.network().tail_start() && enlargements < MAX_ENLARGEMENTS =>
+                    {
+                        self.enlarge(layer, enlargements);
                         enlargements += 1;
                     }
                     other => break other?,
                 }
             };
-            shape = Cow::Owned(next);
+            shape = next;
             steps.push(step);
         }
-        Ok((shape.into_owned(), steps))
+        match shape {
+            Shape::Narrow(matrix) => Ok((Shape::Narrow(Cow::Owned(matrix.into_owned())), steps)),
+            Shape::Wide(wide) => {
+                wide.root()?;
+                Ok((Shape::Wide(wide), steps))
+            }
+        }
     }
 
-    /// Gives every listed unit of `layer` a scaling: what it has, or one that makes its row of K dominated by its
-    /// diagonal.
-    fn complete(&mut self, layer: usize, shape: &DMatrix<f64>) {
+    /// Gives every listed unit of `layer` a scaling: what it has, or one that is certainly large enough.
+    fn complete(&mut self, layer: usize, shape: &Shape<'_>) {
         let Slopes { half_widths: widths, listed, .. } = &self.slopes[layer];
         let known = &self.layers[layer];
         let known_of = |unit: usize| known.units.binary_search(&unit).ok().map(|place| known.scalings[place]);
         let largest = widths.max().max(f64::MIN_POSITIVE.sqrt());
         let importance = |unit: usize| widths[unit].max(1e-3 * largest) * self.problem.outgoing(layer, unit);
-        let first = |unit: usize| {
-            let sum: f64 = listed.iter().map(|&other| shape[(unit, other)].abs() * importance(other)).sum();
-            FIRST_EXCESS * sum / importance(unit) + f64::MIN_POSITIVE
+        let sums = match shape {
+            // Makes each row of K dominated by its diagonal.
+            Shape::Narrow(matrix) => {
+                let sum =
+                    |&unit: &usize| listed.iter().map(|&other| matrix[(unit, other)].abs() * importance(other)).sum();
+                listed.iter().map(sum).collect::<Vec<f64>>()
+            }
+            // Nothing is known of how the units move together.
+            Shape::Wide(_) if layer >= self.problem.network().tail_start() => {
+                let squares = &self.slopes[layer].reach_squares;
+                listed.iter().map(|&unit| TOGETHER * squares[unit] * importance(unit)).collect()
+            }
+            Shape::Wide(wide) => {
+                let mut weights = DVector::zeros(widths.len());
+                listed.iter().for_each(|&unit| weights[unit] = importance(unit));
+                let sums = wide.dominating_sums(self.problem.network(), &weights);
+                listed.iter().map(|&unit| sums[unit]).collect()
+            }
         };
-        let scaling = |unit: usize| {
-            let first = first(unit);
+        let scaling = |(&unit, sum): (&usize, f64)| {
+            let first = FIRST_EXCESS * sum / importance(unit) + f64::MIN_POSITIVE;
             match known_of(unit) {
                 _ if widths[unit] <= 0.0 => first * CERTAIN_EXCESS,
                 Some(known) if known < first * CERTAIN_EXCESS.sqrt() => known,
                 _ => first,
             }
         };
-        let scalings = listed.iter().map(|&unit| scaling(unit)).collect();
+        let scalings = listed.iter().zip(sums).map(scaling).collect();
         self.layers[layer] = LayerScalings { units: listed.clone(), scalings };
-    }
-
-    /// w_j‖(FW)_j‖, from FR.
-    fn range(&self, layer: usize, unit: usize, back: &DMatrix<f64>) -> f64 {
-        let Slopes { centres, half_widths, .. } = &self.slopes[layer];
-        half_widths[unit] * back.column(unit).norm() / centres[unit]
     }
 
     fn correct_unit(&mut self, layer: usize, unit: usize, ratio: f64) {
@@ -218,11 +259,17 @@ impl<'a> Chain<'a> {
     }
 
     /// One round of corrections, from the last layer to the first.
-    fn correct(&mut self, functional: DMatrix<f64>, steps: &[Step]) {
+    fn correct(&mut self, functional: DMatrix<f64>, steps: &[Step]) -> Result<(), ReachError> {
         let mut functional = functional;
         for (layer, step) in steps.iter().enumerate().rev() {
-            let mut back = &functional * &step.nominal;
-            let ranges: Vec<f64> = step.uncertain.iter().map(|&unit| self.range(layer, unit, &back)).collect();
+            let Step::Narrow(step) = step else {
+                return self.correct_wide(functional, &steps[..=layer]);
+            };
+            let mut back = self.problem.pulled_back(layer, &functional);
+            let Slopes { centres, half_widths, .. } = &self.slopes[layer];
+            let range = |&unit: &usize| half_widths[unit] * back.column(unit).norm();
+            let ranges: Vec<f64> = step.uncertain.iter().map(range).collect();
+            scale_columns(&mut back, centres);
             if let Some(worst) = step.add_worst(&functional, &mut back) {
                 for (place, (&unit, range)) in step.uncertain.iter().zip(&ranges).enumerate() {
                     self.correct_unit(layer, unit, worst.column(place).norm() / range);
@@ -230,7 +277,37 @@ impl<'a> Chain<'a> {
             }
             functional = back;
         }
+        Ok(())
     }
+
+    /// The same for the wide layers, all of which come first: with G = F A P⁻¹, the worst response of unit j is G a_j / λ′_j.
+    fn correct_wide(&mut self, functional: DMatrix<f64>, steps: &[Step]) -> Result<(), ReachError> {
+        let mut ranges = Vec::with_capacity(steps.len());
+        let mut functional = functional;
+        for layer in (0..steps.len()).rev() {
+            functional = self.problem.pulled_back(layer, &functional);
+            let Slopes { centres, half_widths, .. } = &self.slopes[layer];
+            ranges.push(DVector::from_fn(centres.len(), |unit, _| half_widths[unit] * functional.column(unit).norm()));
+            scale_columns(&mut functional, centres);
+        }
+        ranges.reverse();
+        let layers = self.problem.network().layers();
+        let Some(Step::Wide(last)) = steps.last() else { return Ok(()) };
+        let mut responses = last.next.root()?.solve(&layers[0].map.rows_times(&functional));
+        for (layer, step) in steps.iter().enumerate() {
+            responses = layers[layer].map.rows_times_transposed(&responses);
+            let Step::Wide(step) = step else { break };
+            for (&unit, split) in step.uncertain.iter().zip(&step.split) {
+                self.correct_unit(layer, unit, responses.column(unit).norm() / (split * ranges[layer][unit]));
+            }
+            scale_columns(&mut responses, &self.slopes[layer].centres);
+        }
+        Ok(())
+    }
+}
+
+fn scale_columns(matrix: &mut DMatrix<f64>, scale: &DVector<f64>) {
+    matrix.column_iter_mut().zip(scale).for_each(|(mut column, &scale)| column *= scale);
 }
 
 /// A scaling with few digits, not below the given one.

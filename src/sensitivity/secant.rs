@@ -1,10 +1,11 @@
 //! The range of an activation's secant slope: between a unit's pre-activation a and a + d, φ changes by s·d with s in
 //! this range, for every |d| ≤ t.
 //!
-//! For a convex φ (identity, ReLU, leaky ReLU, ELU, softplus) the secant slope anchored at a grows with d, so the range
+//! For a convex φ (identity, ReLU, leaky ReLU, ELU with α ≤ 1, softplus) the secant slope anchored at a grows with d, so the range
 //! is [s(−t), s(t)]. For tanh and the sigmoid, whose slope is even and falls away from 0, take a ≥ 0: to the right the
 //! secant slope falls from φ′(a); to the left it rises until the chord is a tangent and falls from there. So its minimum
-//! is at an end, and its maximum is s(−t) or the slope of the tangent through a. See `proofs/C-slope-interval.md`.
+//! is at an end, and its maximum is s(−t) or the slope of the tangent through a. ELU with α > 1 is ELU with α = 1 plus
+//! (α − 1)(e^min(a, 0) − 1), and the range of a sum lies within the sum of the ranges. See `proofs/C-slope-interval.md`.
 
 use crate::model::Activation;
 use crate::stats::Enclosure;
@@ -56,7 +57,14 @@ pub fn secant_range(activation: Activation, anchor: Enclosure, reach: f64) -> Se
         Activation::Identity => SecantRange { low: 1.0, high: 1.0 },
         Activation::Relu => kinked(0.0, from, to, reach),
         Activation::LeakyRelu { slope } => kinked(slope, from, to, reach),
-        Activation::Elu | Activation::Softplus => convex(activation, from, to, reach),
+        Activation::Elu { alpha } if alpha > 1.0 => {
+            let SecantRange { low, high } = convex(Activation::Elu { alpha: 1.0 }, from, to, reach);
+            let more = bounded_exponential(from, to, reach);
+            let sum = |slope: f64, more: f64| Enclosure::exact(more) * (Enclosure::exact(alpha) - 1.0) + slope;
+            SecantRange { low: sum(low, more.low).lower().max(0.0), high: sum(high, more.high).upper().min(alpha) }
+        }
+        Activation::Elu { .. } | Activation::Softplus => convex(activation, from, to, reach),
+        Activation::Clip { low, high } => clipped([low, high], from, to, reach),
         Activation::Tanh | Activation::Sigmoid => sigmoidal(activation, from, to, reach),
     }
 }
@@ -79,6 +87,55 @@ fn kinked(below: f64, from: f64, to: f64, reach: f64) -> SecantRange {
         SecantRange { low: below, high }
     } else {
         SecantRange { low: below, high: 1.0 }
+    }
+}
+
+/// a ↦ e^min(a, 0) − 1: convex with slopes up to 1 left of 0, constant right of it.
+fn bounded_exponential(from: f64, to: f64, reach: f64) -> SecantRange {
+    let (left, right) = ((from - reach).next_down(), (to + reach).next_up());
+    if from > 0.0 {
+        // 1 − e^b ≤ −b: a step to b < 0 has slope (1 − e^b)/(a − b) ≤ −b/(a − b) ≤ (t − a)/t.
+        let share = if left >= 0.0 { 0.0 } else { (-left / reach).next_up().next_up() };
+        return SecantRange { low: 0.0, high: share.min(1.0) };
+    }
+    if to >= 0.0 {
+        return SecantRange { low: 0.0, high: 1.0 };
+    }
+    let value = |at: f64| Enclosure::exact(at.min(0.0)).exp() - 1.0;
+    let chord = |from: f64, to: f64| (value(to) - value(from)) / (Enclosure::exact(to) - from);
+    let backward = chord(left, from).lower().max(Enclosure::exact(left).exp().lower());
+    // To the right the slope grows up to 0 and falls after it.
+    let forward = if right > 0.0 { chord(to, right).lower() } else { f64::INFINITY };
+    let steepest = Enclosure::exact(right.min(0.0)).exp().upper().min(1.0);
+    SecantRange { low: backward.min(forward).max(0.0), high: steepest }
+}
+
+/// The nearest number in [`limits`].
+fn clipped([lowest, highest]: [f64; 2], from: f64, to: f64, reach: f64) -> SecantRange {
+    let (left, right) = ((from - reach).next_down(), (to + reach).next_up());
+    // The part of a step of at most t from `distance` outside that lies inside, whose width is `inside`.
+    let share = |distance: f64| {
+        let inside = (reach - distance).next_up().min((highest - lowest).next_up());
+        if inside > 0.0 {
+            (inside / (inside + distance).next_down()).next_up().min(1.0)
+        } else {
+            0.0
+        }
+    };
+    if left >= lowest && right <= highest {
+        SecantRange { low: 1.0, high: 1.0 }
+    } else if right <= lowest || left >= highest {
+        SecantRange { low: 0.0, high: 0.0 }
+    } else if from > lowest && to < highest {
+        // The whole step to the farther side, stopped on its way.
+        let room = (from - lowest).next_down().min((highest - to).next_down()).max(0.0);
+        SecantRange { low: (room / reach).next_down().clamp(0.0, 1.0), high: 1.0 }
+    } else if to < lowest {
+        SecantRange { low: 0.0, high: share((lowest - to).next_down()) }
+    } else if from > highest {
+        SecantRange { low: 0.0, high: share((from - highest).next_down()) }
+    } else {
+        SecantRange { low: 0.0, high: 1.0 }
     }
 }
 
@@ -138,8 +195,8 @@ fn chord(activation: Activation, from: f64, to: f64) -> Enclosure {
 fn value(activation: Activation, at: f64) -> Enclosure {
     let exact = Enclosure::exact(at);
     match activation {
-        Activation::Elu if at > 0.0 => exact,
-        Activation::Elu => exact.exp() - 1.0,
+        Activation::Elu { .. } if at > 0.0 => exact,
+        Activation::Elu { alpha } => (exact.exp() - 1.0) * alpha,
         Activation::Softplus if at > 0.0 => exact + ((-exact).exp() + 1.0).ln(),
         Activation::Softplus => (exact.exp() + 1.0).ln(),
         Activation::Tanh if at < 0.0 => -value(activation, -at),
@@ -154,8 +211,8 @@ fn value(activation: Activation, at: f64) -> Enclosure {
 fn slope(activation: Activation, at: f64) -> Enclosure {
     let exact = Enclosure::exact(at);
     match activation {
-        Activation::Elu if at > 0.0 => Enclosure::exact(1.0),
-        Activation::Elu => exact.exp(),
+        Activation::Elu { .. } if at > 0.0 => Enclosure::exact(1.0),
+        Activation::Elu { alpha } => exact.exp() * alpha,
         Activation::Softplus => value(Activation::Sigmoid, at),
         Activation::Tanh => bell(at) * 4.0,
         Activation::Sigmoid => bell(0.5 * at),
@@ -254,6 +311,10 @@ mod tests {
                 let secant = (activation.value(anchor + step) - activation.value(anchor)) / step;
                 prop_assert!(found.low - tolerance <= secant && secant <= found.high + tolerance, "{} at {}", activation.value(anchor), step);
                 (low, high) = (low.min(secant), high.max(secant));
+            }
+            // The range of ELU with α > 1 is that of a sum.
+            if matches!(activation, Activation::Elu { alpha } if alpha > 1.0) {
+                return Ok(());
             }
             prop_assert!(low - found.low < 1e-3 * reach.min(1.0) + tolerance && found.high - high < 1e-3 * reach.min(1.0) + tolerance, "{found:?} against {low} to {high}");
         }

@@ -9,15 +9,17 @@
 //! Q_{l+1} = R Q_l Rᵀ + N K⁻¹ Nᵀ + Σ_{j∈U} λ_j w_j² W_{:j} W_{:j}ᵀ.
 //!
 //! This contains the telescoped bound with any diagonal scaling and the elementwise one as special scalings; where every
-//! slope is certain it is exact. Proof and comparison: `proofs/C-slope-interval.md`.
+//! slope is certain it is exact. Layers too wide for full matrices are treated by [`super::wide`]. Proof and comparison:
+//! `proofs/C-slope-interval.md`.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use nalgebra::{DMatrix, DVector};
 
-use super::rounded_network::{RoundedNetwork, RoundedVector};
+use super::rounded_network::{RoundedNetwork, RoundedVector, NARROW};
 use super::secant::secant_range;
+use super::wide::{WideShape, WideStep};
 use crate::certificate::{LayerScalings, NetworkEvidence};
 use crate::linalg::{
     eigendecomposition, frobenius_upper, largest_eigenvalue_upper, rounded_up, CertifiedInverse, EnclosedMatrix,
@@ -59,6 +61,18 @@ pub enum ReachError {
         /// The layer, from 0.
         layer: usize,
     },
+    /// A maximum over windows stands between input and output.
+    #[error("layer {layer} is a maximum over windows; how far that moves is not bounded here")]
+    Maximum {
+        /// The layer, from 0.
+        layer: usize,
+    },
+    /// The output is too wide for full matrices.
+    #[error("the output has {found} values; at most {NARROW} are supported")]
+    WideOutput {
+        /// Its width.
+        found: usize,
+    },
     /// The eigenvalues of the last matrix.
     #[error("{0}")]
     Linalg(#[from] LinalgError),
@@ -70,9 +84,11 @@ pub struct SlopeInterval<'a> {
     network: &'a RoundedNetwork,
     /// Pre-activations of every layer.
     values: Vec<RoundedVector>,
-    /// The last layer's weight, scaled from the left.
-    output_weight: EnclosedMatrix,
-    /// Q₀: W₀W₀ᵀ, or M W₀W₀ᵀM where the first layer is the last.
+    /// The diagonal of M⁻¹, where the output is scaled.
+    output_scale: Option<DVector<f64>>,
+    /// Full matrices of the narrow layers after the first of them, the last one scaled from the left; empty for others.
+    weights: Vec<Arc<EnclosedMatrix>>,
+    /// Q₀: W₀W₀ᵀ, or M W₀W₀ᵀM where the first layer is the last; empty where the first layer is wide.
     first: Arc<DMatrix<f64>>,
     /// Norms of the columns of every layer's successor.
     outgoing: Vec<Vec<f64>>,
@@ -94,13 +110,38 @@ pub(crate) struct Slopes {
     pub(crate) half_widths: DVector<f64>,
     /// Units with w > 0, and those that another arithmetic might find to have w > 0; ascending.
     pub(crate) listed: Vec<usize>,
+    /// The diagonal of Q, `[width]`.
+    pub(crate) reach_squares: DVector<f64>,
+}
+
+impl Slopes {
+    /// U, ascending.
+    fn uncertain(&self) -> Vec<usize> {
+        (0..self.half_widths.len()).filter(|&unit| self.half_widths[unit] > 0.0).collect()
+    }
+}
+
+/// Q of one layer.
+#[derive(Debug, Clone)]
+pub(crate) enum Shape<'a> {
+    /// As a full matrix.
+    Narrow(Cow<'a, DMatrix<f64>>),
+    /// In parts.
+    Wide(WideShape),
 }
 
 /// One application of the lemma, with what its derivatives need.
 #[derive(Debug)]
-pub(crate) struct Step {
-    /// R = W diag(c), `[out, in]`.
-    pub(crate) nominal: DMatrix<f64>,
+pub(crate) enum Step {
+    /// With full matrices.
+    Narrow(NarrowStep),
+    /// Without.
+    Wide(WideStep),
+}
+
+/// One application of the lemma with full matrices.
+#[derive(Debug)]
+pub(crate) struct NarrowStep {
     /// N = (R Q)_{:U}, `[out, |U|]`.
     pub(crate) coupling: DMatrix<f64>,
     /// U, ascending.
@@ -124,24 +165,34 @@ impl<'a> SlopeInterval<'a> {
     #[must_use]
     pub fn new(network: &'a RoundedNetwork, input: &[f32], output_scale: Option<&DVector<f64>>) -> Self {
         let values = network.pre_activations(input);
-        let last = network.layers().last().map_or_else(|| DMatrix::zeros(0, 0), |layer| layer.weight.clone());
-        let output_weight = match output_scale {
-            None => EnclosedMatrix::exact(last),
-            Some(scale) => {
-                let mut scaled = last;
-                for (mut row, &scale) in scaled.row_iter_mut().zip(scale) {
-                    row /= scale;
-                }
-                EnclosedMatrix::rounded_once(scaled)
+        let mut weights = network.weights().to_vec();
+        if let (Some(scale), Some(last)) = (output_scale, weights.last_mut()) {
+            let mut scaled = last.value.clone();
+            for (mut row, &scale) in scaled.row_iter_mut().zip(scale) {
+                row /= scale;
             }
-        };
-        let first = match network.layers().len() {
-            1 => Arc::new(output_weight.times_transposed(&output_weight).loewner_upper()),
+            *last = Arc::new(EnclosedMatrix::rounded_once(scaled));
+        }
+        let first = match &weights[..] {
+            [only] => Arc::new(only.times_transposed(only).loewner_upper()),
             _ => Arc::clone(network.first_gram()),
         };
-        let mut problem = Self { network, values, output_weight, first, outgoing: vec![] };
-        problem.outgoing = (1..=problem.hidden_layers()).map(|layer| column_norms(problem.weight(layer).0)).collect();
+        let mut problem =
+            Self { network, values, output_scale: output_scale.cloned(), weights, first, outgoing: vec![] };
+        problem.outgoing = (1..network.layers().len()).map(|layer| problem.outgoing_of(layer)).collect();
         problem
+    }
+
+    /// Refuses what no bound is made for.
+    fn check(&self) -> Result<(), ReachError> {
+        let layers = self.network.layers();
+        if let Some(layer) = layers.iter().position(|layer| layer.map.is_maximum()) {
+            return Err(ReachError::Maximum { layer });
+        }
+        match layers.last().map_or(0, |layer| layer.map.outputs()) {
+            found if found > NARROW => Err(ReachError::WideOutput { found }),
+            _ => Ok(()),
+        }
     }
 
     /// Layers with an activation in front of another layer: L − 1 of L layers.
@@ -153,25 +204,53 @@ impl<'a> SlopeInterval<'a> {
     /// Width of the output.
     #[must_use]
     pub fn output_dim(&self) -> usize {
-        self.output_weight.value.nrows()
+        self.network.layers().last().map_or(0, |layer| layer.map.outputs())
     }
 
-    /// The weight that leads to layer `layer`, and a bound of its error in the Frobenius norm.
-    fn weight(&self, layer: usize) -> (&DMatrix<f64>, f64) {
-        if layer == self.hidden_layers() {
-            (&self.output_weight.value, self.output_weight.error)
+    /// Whether a layer is too wide for full matrices.
+    #[must_use]
+    pub fn has_wide_layers(&self) -> bool {
+        self.network.tail_start() > 0
+    }
+
+    /// The network.
+    pub(crate) fn network(&self) -> &'a RoundedNetwork {
+        self.network
+    }
+
+    /// How strongly each input of `layer` acts on it: ‖W_{:j}‖₂, raised to a small share of the largest.
+    fn outgoing_of(&self, layer: usize) -> Vec<f64> {
+        let weight = &self.weights[layer].value;
+        let map = &self.network.layers()[layer].map;
+        let norms: Vec<f64> = if weight.is_empty() {
+            let rows = DVector::from_element(map.outputs(), 1.0);
+            map.mapped(|weight| weight * weight).transposed_times(&rows).iter().map(|square| square.sqrt()).collect()
         } else {
-            (&self.network.layers()[layer].weight, 0.0)
-        }
+            weight.column_iter().map(|column| column.norm()).collect()
+        };
+        let least = LEAST_SHARE * norms.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+        norms.into_iter().map(|norm| norm.max(least)).collect()
     }
 
     /// Q₀.
-    pub(crate) fn first(&self) -> Cow<'_, DMatrix<f64>> {
-        Cow::Borrowed(&self.first)
+    pub(crate) fn first(&self) -> Result<Shape<'_>, ReachError> {
+        self.check()?;
+        Ok(if self.network.tail_start() > 0 {
+            Shape::Wide(WideShape::first(self.network))
+        } else {
+            Shape::Narrow(Cow::Borrowed(&*self.first))
+        })
     }
 
-    /// How strongly a unit of `layer` acts on the next layer: ‖W_{:j}‖₂, as computed; at least a small share of the
-    /// largest.
+    /// The diagonal of Q: `[width]`.
+    pub(crate) fn reach_squares(&self, shape: &Shape<'_>) -> Result<DVector<f64>, ReachError> {
+        match shape {
+            Shape::Narrow(matrix) => Ok(matrix.diagonal()),
+            Shape::Wide(wide) => wide.reach_squares(self.network),
+        }
+    }
+
+    /// How strongly a unit of `layer` acts on the next layer: ‖W_{:j}‖₂ as computed, at least a small share of the largest.
     pub(crate) fn outgoing(&self, layer: usize, unit: usize) -> f64 {
         self.outgoing[layer][unit]
     }
@@ -191,13 +270,18 @@ impl<'a> SlopeInterval<'a> {
         self.network.layers()[layer].activation
     }
 
-    /// The slopes of `layer`'s units when unit j's pre-activation moves by at most ρ√Q_jj.
-    pub(crate) fn slopes(&self, layer: usize, shape: &DMatrix<f64>, norm: f64) -> Result<Slopes, ReachError> {
+    /// The slopes of `layer`'s units when unit j's pre-activation moves by at most ρ√Q_jj; `squares`: the diagonal of Q.
+    pub(crate) fn slopes(&self, layer: usize, squares: &DVector<f64>, norm: f64) -> Result<Slopes, ReachError> {
         let RoundedVector { values, error } = &self.values[layer];
         let activation = self.activation(layer);
-        let mut slopes = Slopes { centres: values.clone(), half_widths: values.clone(), listed: vec![] };
+        let mut slopes = Slopes {
+            centres: values.clone(),
+            half_widths: values.clone(),
+            listed: vec![],
+            reach_squares: squares.clone(),
+        };
         for (unit, &value) in values.iter().enumerate() {
-            let reach = rounded_up(norm * rounded_up(shape[(unit, unit)].max(0.0).sqrt()));
+            let reach = rounded_up(norm * rounded_up(squares[unit].max(0.0).sqrt()));
             let range = secant_range(activation, Enclosure { value, error: *error }, reach);
             (slopes.centres[unit], slopes.half_widths[unit]) = (range.centre(), range.half_width());
             let vaguer = Enclosure { value, error: KNOWN_LESS_WELL * error };
@@ -217,38 +301,99 @@ impl<'a> SlopeInterval<'a> {
     pub(crate) fn step(
         &self,
         layer: usize,
+        shape: &Shape<'_>,
+        slopes: &Slopes,
+        scalings: &LayerScalings,
+    ) -> Result<(Shape<'static>, Step), ReachError> {
+        match shape {
+            Shape::Narrow(matrix) => {
+                let (matrix, step) = self.narrow_step(layer, matrix, slopes, scalings)?;
+                Ok((Shape::Narrow(Cow::Owned(matrix)), Step::Narrow(step)))
+            }
+            Shape::Wide(wide) if layer < self.network.tail_start() => {
+                let step = wide.step(self.network, slopes, scalings)?;
+                if layer + 1 < self.hidden_layers() {
+                    return Ok((Shape::Wide(step.next.clone()), Step::Wide(step)));
+                }
+                let scaled = match &self.output_scale {
+                    None => EnclosedMatrix::exact(DMatrix::identity(self.output_dim(), self.output_dim())),
+                    Some(scale) => EnclosedMatrix::rounded_once(DMatrix::from_diagonal(&scale.map(f64::recip))),
+                };
+                let rows = step.next.rows(self.network, &scaled, &[]);
+                let shape = step.next.form(self.network, &rows)?;
+                Ok((Shape::Narrow(Cow::Owned(shape)), Step::Wide(step)))
+            }
+            Shape::Wide(wide) => {
+                let (matrix, step) = self.entering_step(layer, wide, slopes, scalings)?;
+                Ok((Shape::Narrow(Cow::Owned(matrix)), Step::Narrow(step)))
+            }
+        }
+    }
+
+    /// The lemma for the first narrow layer behind wide ones: only the parts of its Q that are needed are formed.
+    fn entering_step(
+        &self,
+        layer: usize,
+        shape: &WideShape,
+        slopes: &Slopes,
+        scalings: &LayerScalings,
+    ) -> Result<(DMatrix<f64>, NarrowStep), ReachError> {
+        let weight = &self.weights[layer + 1];
+        let nominal = scaled_columns(&weight.value, weight.error, &slopes.centres);
+        let uncertain = slopes.uncertain();
+        let parts = shape.form(self.network, &shape.rows(self.network, &nominal, &uncertain))?;
+        let (outputs, units) = (nominal.value.nrows(), uncertain.len());
+        let next = EnclosedMatrix::exact(parts.view((0, 0), (outputs, outputs)).into_owned());
+        let coupling = EnclosedMatrix::exact(parts.view((0, outputs), (outputs, units)).into_owned());
+        let among = parts.view((outputs, outputs), (units, units)).into_owned();
+        self.widened(layer, next, &coupling, &among, slopes, scalings)
+    }
+
+    fn narrow_step(
+        &self,
+        layer: usize,
         shape: &DMatrix<f64>,
         slopes: &Slopes,
         scalings: &LayerScalings,
-    ) -> Result<(DMatrix<f64>, Step), ReachError> {
-        let (weight, weight_error) = self.weight(layer + 1);
-        let nominal = scaled_columns(weight, weight_error, &slopes.centres);
+    ) -> Result<(DMatrix<f64>, NarrowStep), ReachError> {
+        let weight = &self.weights[layer + 1];
+        let nominal = scaled_columns(&weight.value, weight.error, &slopes.centres);
         let mapped = nominal.times_exact(shape);
-        let mut next = mapped.times_transposed(&nominal);
-        let uncertain: Vec<usize> = (0..shape.nrows()).filter(|&unit| slopes.half_widths[unit] > 0.0).collect();
-        let coupling = mapped.value.select_columns(&uncertain);
+        let next = mapped.times_transposed(&nominal);
+        let uncertain = slopes.uncertain();
+        let coupling = EnclosedMatrix { value: mapped.value.select_columns(&uncertain), error: mapped.error };
+        let among = shape.select_rows(&uncertain).select_columns(&uncertain);
+        self.widened(layer, next, &coupling, &among, slopes, scalings)
+    }
+
+    /// RQRᵀ + N K⁻¹ Nᵀ + Σ λw² WWᵀ from RQRᵀ, N and Q_UU.
+    fn widened(
+        &self,
+        layer: usize,
+        nominal: EnclosedMatrix,
+        coupling: &EnclosedMatrix,
+        among: &DMatrix<f64>,
+        slopes: &Slopes,
+        scalings: &LayerScalings,
+    ) -> Result<(DMatrix<f64>, NarrowStep), ReachError> {
+        let (weight, mut next, uncertain) = (&self.weights[layer + 1], nominal, slopes.uncertain());
         let inverse = if uncertain.is_empty() {
             None
         } else {
             let lambda = scalings_of(layer, &uncertain, scalings)?;
-            let inverse = gap(shape, &uncertain, &lambda).ok_or(ReachError::Scalings { layer })?;
-            next = next.plus(&inverse.quadratic(&EnclosedMatrix { value: coupling.clone(), error: mapped.error }));
-            let spread = DVector::from_iterator(
-                uncertain.len(),
-                // The root of λw², rounded up.
-                uncertain
-                    .iter()
-                    .zip(&lambda)
-                    .map(|(&unit, lambda)| rounded_up(lambda.sqrt() * slopes.half_widths[unit])),
-            );
-            let slack = scaled_columns(&weight.select_columns(&uncertain), weight_error, &spread);
+            let inverse = gap(among, &lambda).ok_or(ReachError::Scalings { layer })?;
+            next = next.plus(&inverse.quadratic(coupling));
+            // The root of λw², rounded up.
+            let root = |(&unit, lambda): (&usize, &f64)| rounded_up(lambda.sqrt() * slopes.half_widths[unit]);
+            let spread = DVector::from_iterator(uncertain.len(), uncertain.iter().zip(&lambda).map(root));
+            let slack = scaled_columns(&weight.value.select_columns(&uncertain), weight.error, &spread);
             next = next.plus(&slack.times_transposed(&slack));
             Some(inverse)
         };
         if !(next.error.is_finite() && frobenius_upper(&next.value).is_finite()) {
             return Err(ReachError::NonFinite { layer: layer + 1 });
         }
-        Ok((next.loewner_upper(), Step { nominal: nominal.value, coupling, uncertain, inverse }))
+        Ok((next.loewner_upper(), NarrowStep { coupling: coupling.value.clone(), uncertain, inverse }))
     }
 
     /// The ball in which no unit with a kink changes its slope, and the shape Q of the scaled output there; a curved
@@ -258,26 +403,29 @@ impl<'a> SlopeInterval<'a> {
     /// # Errors
     /// [`ReachError::NonFinite`].
     pub fn linear_region(&self) -> Result<(f64, DMatrix<f64>), ReachError> {
-        let mut shape = self.first();
+        let mut shape = self.first()?;
         let mut radius = f64::INFINITY;
         for layer in 0..self.hidden_layers() {
             let RoundedVector { values, error } = &self.values[layer];
             let activation = self.activation(layer);
             if !activation.is_piecewise_linear() {
                 radius = 0.0;
-            } else if activation.has_kink() {
-                for (value, reach) in values.iter().zip(&shape.diagonal()) {
-                    let room = (value.abs() - KNOWN_LESS_WELL * error).max(0.0);
-                    let distance = room / rounded_up(rounded_up(reach.max(0.0).sqrt()));
+            }
+            let kinks = activation.kinks();
+            if radius > 0.0 && !kinks.is_empty() {
+                for (value, square) in values.iter().zip(&self.reach_squares(&shape)?) {
+                    let distance = kinks.iter().map(|kink| (value - kink).abs()).fold(f64::INFINITY, f64::min);
+                    let room = (distance.next_down() - KNOWN_LESS_WELL * error).max(0.0);
+                    let distance = room / rounded_up(rounded_up(square.max(0.0).sqrt()));
                     radius = radius.min(distance.next_down().max(0.0));
                 }
             }
             let centres = values.map(|value| activation.slope_at_output(activation.value(value)));
             let half_widths = DVector::zeros(values.len());
-            let slopes = Slopes { centres, half_widths, listed: vec![] };
-            shape = Cow::Owned(self.step(layer, &shape, &slopes, &LayerScalings::default())?.0);
+            let slopes = Slopes { centres, half_widths, listed: vec![], reach_squares: DVector::zeros(0) };
+            shape = self.step(layer, &shape, &slopes, &LayerScalings::default())?.0;
         }
-        Ok((radius, shape.into_owned()))
+        Ok((radius, full(shape)?))
     }
 
     /// Bounds the output for perturbations of L2 norm at most `norm` (ρ), with the scalings of `evidence`.
@@ -287,7 +435,7 @@ impl<'a> SlopeInterval<'a> {
     /// # Errors
     /// [`ReachError`] where the scalings do not fit or a number is not finite: nothing is known then.
     pub fn reach(&self, norm: f64, evidence: &NetworkEvidence) -> Result<Reach, ReachError> {
-        let shape = self.chains(norm, evidence)?.shape.into_owned();
+        let shape = full(self.chains(norm, evidence)?.shape)?;
         Ok(Reach { norm: moved(&shape, norm)?, shape })
     }
 
@@ -297,17 +445,17 @@ impl<'a> SlopeInterval<'a> {
         if evidence.chains.len() != expected {
             return Err(ReachError::Chains { expected, found: evidence.chains.len() });
         }
-        let mut found = Chains { shape: self.first(), slopes: Vec::with_capacity(expected), steps: vec![] };
+        let mut found = Chains { shape: self.first()?, slopes: Vec::with_capacity(expected), steps: vec![] };
         for (target, chain) in evidence.chains.iter().enumerate() {
             if chain.len() != target + 1 {
                 return Err(ReachError::Chains { expected: target + 1, found: chain.len() });
             }
-            found.slopes.push(self.slopes(target, &found.shape, norm)?);
-            found.shape = self.first();
+            found.slopes.push(self.slopes(target, &self.reach_squares(&found.shape)?, norm)?);
+            found.shape = self.first()?;
             found.steps.clear();
             for (layer, (slopes, scalings)) in found.slopes.iter().zip(chain).enumerate() {
                 let (next, step) = self.step(layer, &found.shape, slopes, scalings)?;
-                found.shape = Cow::Owned(next);
+                found.shape = next;
                 found.steps.push(step);
             }
         }
@@ -318,7 +466,7 @@ impl<'a> SlopeInterval<'a> {
 /// What all chains together give.
 struct Chains<'a> {
     /// Q of the output.
-    shape: Cow<'a, DMatrix<f64>>,
+    shape: Shape<'a>,
     /// The slopes of every hidden layer.
     slopes: Vec<Slopes>,
     /// The steps of the last chain.
@@ -330,11 +478,13 @@ fn moved(shape: &DMatrix<f64>, norm: f64) -> Result<f64, LinalgError> {
     Ok(rounded_up(norm * rounded_up(largest_eigenvalue_upper(shape)?.sqrt())))
 }
 
-/// ‖M_{:j}‖₂, raised to a small share of the largest.
-fn column_norms(matrix: &DMatrix<f64>) -> Vec<f64> {
-    let norms: Vec<f64> = matrix.column_iter().map(|column| column.norm()).collect();
-    let least = LEAST_SHARE * norms.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
-    norms.into_iter().map(|norm| norm.max(least)).collect()
+/// Q of the output, which is narrow.
+fn full(shape: Shape<'_>) -> Result<DMatrix<f64>, ReachError> {
+    match shape {
+        Shape::Narrow(matrix) => Ok(matrix.into_owned()),
+        // Refused before anything was computed.
+        Shape::Wide(_) => Err(ReachError::WideOutput { found: NARROW + 1 }),
+    }
 }
 
 /// Where a bound is loose.
@@ -371,8 +521,9 @@ impl SlopeInterval<'_> {
     pub fn looseness(&self, norm: f64, evidence: &NetworkEvidence) -> Result<Looseness, ReachError> {
         let (_, linear) = self.linear_region()?;
         let Chains { shape, slopes, steps } = self.chains(norm, evidence)?;
+        let shape = full(shape)?;
         let bound = moved(&shape, norm)?;
-        let eigen = eigendecomposition(shape.into_owned())?;
+        let eigen = eigendecomposition(shape)?;
         let top = eigen.eigenvalues.imax();
         let largest = eigen.eigenvalues[top].max(f64::MIN_POSITIVE);
         let direction = eigen.eigenvectors.column(top).into_owned();
@@ -380,17 +531,19 @@ impl SlopeInterval<'_> {
         let mut layers = Vec::with_capacity(steps.len());
         for (layer, step) in steps.iter().enumerate().rev() {
             let scalings = evidence.chains.last().and_then(|chain| chain.get(layer)).cloned().unwrap_or_default();
-            let lambda = scalings_of(layer, &step.uncertain, &scalings)?;
-            let mut back = &functional * &step.nominal;
+            let lambda = scalings_of(layer, step.uncertain(), &scalings)?;
             let Slopes { centres, half_widths, .. } = &slopes[layer];
-            let part = |(&unit, lambda): (&usize, &f64)| {
-                (unit, lambda * (half_widths[unit] * back[unit] / centres[unit]).powi(2) / largest)
-            };
-            let mut worst: Vec<(usize, f64)> = step.uncertain.iter().zip(&lambda).map(part).collect();
+            let mut back = self.pulled_back(layer, &functional);
+            let part =
+                |(&unit, lambda): (&usize, &f64)| (unit, lambda * (half_widths[unit] * back[unit]).powi(2) / largest);
+            let mut worst: Vec<(usize, f64)> = step.uncertain().iter().zip(&lambda).map(part).collect();
             worst.sort_by(|a, b| b.1.total_cmp(&a.1));
             worst.truncate(NAMED_UNITS);
-            layers.push(LayerLooseness { units: half_widths.len(), uncertain: step.uncertain.len(), worst });
-            step.add_worst(&functional, &mut back);
+            layers.push(LayerLooseness { units: half_widths.len(), uncertain: step.uncertain().len(), worst });
+            back.column_iter_mut().zip(centres).for_each(|(mut column, &centre)| column *= centre);
+            if let Step::Narrow(step) = step {
+                step.add_worst(&functional, &mut back);
+            }
             functional = back;
         }
         layers.reverse();
@@ -400,7 +553,33 @@ impl SlopeInterval<'_> {
     }
 }
 
+impl SlopeInterval<'_> {
+    /// F W for rows F at layer `layer` + 1: `[rows, width of layer]`.
+    pub(crate) fn pulled_back(&self, layer: usize, functional: &DMatrix<f64>) -> DMatrix<f64> {
+        let weight = &self.weights[layer + 1].value;
+        if !weight.is_empty() {
+            return functional * weight;
+        }
+        let scale = self.output_scale.as_ref().filter(|_| layer + 1 == self.hidden_layers());
+        let mut functional = functional.clone();
+        if let Some(scale) = scale {
+            functional.column_iter_mut().zip(scale).for_each(|(mut column, &scale)| column /= scale);
+        }
+        self.network.layers()[layer + 1].map.rows_times(&functional)
+    }
+}
+
 impl Step {
+    /// U, ascending.
+    pub(crate) fn uncertain(&self) -> &[usize] {
+        match self {
+            Self::Narrow(step) => &step.uncertain,
+            Self::Wide(step) => &step.uncertain,
+        }
+    }
+}
+
+impl NarrowStep {
     /// X = F N K⁻¹, the worst response of the uncertain units to each row of F, `[rows, |U|]`; added to their columns of
     /// `back` = F R, it carries the derivative of the lemma one layer back. None where every slope is certain.
     pub(crate) fn add_worst(&self, functional: &DMatrix<f64>, back: &mut DMatrix<f64>) -> Option<DMatrix<f64>> {
@@ -414,7 +593,7 @@ impl Step {
 }
 
 /// M diag(v), each entry rounded once more, for an M known up to `error`.
-fn scaled_columns(matrix: &DMatrix<f64>, error: f64, scale: &DVector<f64>) -> EnclosedMatrix {
+pub(crate) fn scaled_columns(matrix: &DMatrix<f64>, error: f64, scale: &DVector<f64>) -> EnclosedMatrix {
     let mut value = matrix.clone();
     let mut largest: f64 = 0.0;
     for (mut column, &scale) in value.column_iter_mut().zip(scale) {
@@ -426,7 +605,7 @@ fn scaled_columns(matrix: &DMatrix<f64>, error: f64, scale: &DVector<f64>) -> En
 }
 
 /// λ of every uncertain unit.
-fn scalings_of(layer: usize, uncertain: &[usize], scalings: &LayerScalings) -> Result<Vec<f64>, ReachError> {
+pub(crate) fn scalings_of(layer: usize, uncertain: &[usize], scalings: &LayerScalings) -> Result<Vec<f64>, ReachError> {
     let find = |&unit: &usize| {
         let place = scalings.units.binary_search(&unit).ok();
         place.and_then(|place| scalings.scalings.get(place)).copied().ok_or(ReachError::MissingScaling { layer, unit })
@@ -435,8 +614,8 @@ fn scalings_of(layer: usize, uncertain: &[usize], scalings: &LayerScalings) -> R
 }
 
 /// K = Λ − Q_UU, if it is certainly positive definite.
-fn gap(shape: &DMatrix<f64>, uncertain: &[usize], lambda: &[f64]) -> Option<CertifiedInverse> {
-    let mut gap = -shape.select_rows(uncertain).select_columns(uncertain);
+fn gap(among: &DMatrix<f64>, lambda: &[f64]) -> Option<CertifiedInverse> {
+    let mut gap = -among;
     for (i, lambda) in lambda.iter().enumerate() {
         gap[(i, i)] += lambda;
     }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::jacobian::to_matrix;
 use super::{decoder_gram, encoder_jacobian};
-use crate::model::architecture::{Architecture, HiddenLayer, Likelihood};
+use crate::model::architecture::{Architecture, Likelihood};
 use crate::model::{Activation, Vae};
 use crate::seed::{standard_normal, Seed};
 use crate::testing::seeded;
@@ -17,15 +17,9 @@ const STEP: f64 = 1e-5;
 const DIFFERENCE_TOLERANCE: f64 = 1e-8;
 
 fn vae(seed: u64) -> Vae {
-    let layer = |activation| vec![HiddenLayer { width: 5, activation }];
-    let architecture = Architecture {
-        latent_dim: 3,
-        trunk: layer(Activation::Softplus),
-        mean_head: layer(Activation::Tanh),
-        decoder: layer(Activation::Sigmoid),
-        likelihood: Likelihood::Bernoulli,
-        ..Architecture::preset("linear", &[4]).unwrap()
-    };
+    let hidden: [&[(usize, Activation)]; 4] =
+        [&[(5, Activation::Softplus)], &[(5, Activation::Tanh)], &[], &[(5, Activation::Sigmoid)]];
+    let architecture = Architecture::of_dense_layers(&[4], 3, hidden, Likelihood::Bernoulli);
     Vae::initialised(architecture, Seed(seed), &Device::Cpu).unwrap().converted(DType::F64, &Device::Cpu).unwrap()
 }
 

@@ -5,7 +5,7 @@ use nalgebra::DVector;
 use proptest::prelude::*;
 use vaecert::bounds::{first_order_ladder, LadderOutcome};
 use vaecert::certificate::{Method, Outcome};
-use vaecert::model::architecture::{Architecture, HiddenLayer, Likelihood, StdLink};
+use vaecert::model::architecture::{Architecture, Likelihood, StdLink};
 use vaecert::model::{embedded, Activation, Model, Vae};
 use vaecert::quantity::{Probability, Radius, RadiusRule, Threat};
 use vaecert::seed::Seed;
@@ -15,12 +15,13 @@ use vaecert::verify::Verdict;
 use super::{digits, plan, Case, ACTIVATIONS};
 use crate::support::seeded;
 
-fn relu(widths: &[usize]) -> Vec<HiddenLayer> {
-    hidden(Activation::Relu, widths)
+fn relu(widths: &[usize]) -> Vec<(usize, Activation)> {
+    widths.iter().map(|&width| (width, Activation::Relu)).collect()
 }
 
-fn hidden(activation: Activation, widths: &[usize]) -> Vec<HiddenLayer> {
-    widths.iter().map(|&width| HiddenLayer { width, activation }).collect()
+/// Other hidden layers: trunk, mean head, standard-deviation head, decoder.
+fn rebuild(architecture: &mut Architecture, hidden: [&[(usize, Activation)]; 4]) {
+    *architecture = architecture.clone().with_hidden(hidden);
 }
 
 /// A model for digits with freshly drawn weights.
@@ -55,9 +56,8 @@ fn every_activation_is_certified_and_verified_under_both_threats() {
             let model = model(
                 |a| {
                     a.latent_dim = 3;
-                    a.trunk = hidden(activation, &[12]);
-                    a.mean_head = hidden(activation, &[9]);
-                    a.decoder = hidden(activation, &[10]);
+                    let [trunk, mean_head, decoder] = [12, 9, 10].map(|width| [(width, activation)]);
+                    rebuild(a, [&trunk, &mean_head, &[], &decoder]);
                 },
                 1,
             );
@@ -71,8 +71,8 @@ type Change = Box<dyn Fn(&mut Architecture)>;
 #[test]
 fn depth_links_floors_and_likelihoods_are_certified_and_verified() {
     let changes: [Change; 6] = [
-        Box::new(|a| a.trunk = relu(&[12, 10, 8, 6])),
-        Box::new(|a| (a.trunk, a.mean_head, a.std_head) = (vec![], relu(&[7]), relu(&[5, 5]))),
+        Box::new(|a| rebuild(a, [&relu(&[12, 10, 8, 6]), &[], &[], &relu(&[64])])),
+        Box::new(|a| rebuild(a, [&[], &relu(&[7]), &relu(&[5, 5]), &relu(&[64])])),
         Box::new(|a| a.std_link = StdLink::Softplus),
         Box::new(|a| a.std_floor = 0.3),
         Box::new(|a| (a.std_link, a.std_floor) = (StdLink::Softplus, 0.1)),
@@ -128,7 +128,7 @@ fn a_large_given_radius_is_certified_without_draws_and_verified() {
 
 #[test]
 fn a_network_that_overflows_is_undecided_and_claims_nothing() {
-    let mut model = model(|a| a.trunk = relu(&[9, 8, 7, 6]), 5);
+    let mut model = model(|a| rebuild(a, [&relu(&[9, 8, 7, 6]), &[], &[], &relu(&[64])]), 5);
     let parameters: Vec<Tensor> = model.vae.parameters().iter().map(|t| (t * 1e38).unwrap()).collect();
     let vae = Vae::from_parameters(model.vae.architecture().clone(), &parameters).unwrap();
     model = Model::new(&vae, None).unwrap();
@@ -154,12 +154,11 @@ proptest! {
         seed in 0..1000u64, widths in 0..6usize, kinds in prop::collection::vec(0..7usize, 4), depth in 0..4usize, joint in any::<bool>(),
         latent in 1..4usize, level in 0.3..0.8f64, softplus in any::<bool>(), floor in prop_oneof![Just(0.0), 0.0..0.5f64],
     ) {
-        let layer = |i: usize| HiddenLayer { width: 3 + (widths + i) % 6, activation: ACTIVATIONS[kinds[i]] };
+        let layer = |i: usize| (3 + (widths + i) % 6, ACTIVATIONS[kinds[i]]);
         let model = model(|a| {
             a.latent_dim = latent;
-            a.trunk = (0..depth).map(layer).collect();
-            a.mean_head = (0..depth / 2).map(layer).collect();
-            a.decoder = vec![layer(3)];
+            let chain = |count: usize| (0..count).map(layer).collect::<Vec<_>>();
+            rebuild(a, [&chain(depth), &chain(depth / 2), &[], &[layer(3)]]);
             a.std_link = if softplus { StdLink::Softplus } else { StdLink::HalfLogVariance };
             a.std_floor = floor;
         }, seed);

@@ -4,7 +4,7 @@ use candle_core::{DType, Device, Tensor};
 use nalgebra::{DMatrix, DVector};
 use proptest::prelude::*;
 use vaecert::certificate::NetworkEvidence;
-use vaecert::model::network::Dense;
+use vaecert::model::network::Layer;
 use vaecert::model::{Activation, Network};
 use vaecert::seed::{standard_normal, Seed};
 use vaecert::sensitivity::{find_scalings, network_jacobian, RoundedNetwork, Rounds, SlopeInterval};
@@ -41,10 +41,11 @@ impl Small {
     }
 
     fn network(&self) -> Network {
-        let dense = |(weight, bias, activation): &(DMatrix<f64>, DVector<f64>, Activation)| Dense {
-            weight: Tensor::from_vec(weight.transpose().as_slice().to_vec(), weight.shape(), &Device::Cpu).unwrap(),
-            bias: Tensor::from_vec(bias.as_slice().to_vec(), bias.len(), &Device::Cpu).unwrap(),
-            activation: *activation,
+        let dense = |(weight, bias, activation): &(DMatrix<f64>, DVector<f64>, Activation)| {
+            let rows = weight.transpose().as_slice().to_vec();
+            let weight = Tensor::from_vec(rows, weight.shape(), &Device::Cpu).unwrap();
+            let bias = Tensor::from_vec(bias.as_slice().to_vec(), bias.len(), &Device::Cpu).unwrap();
+            Layer::dense(weight, bias, *activation).unwrap()
         };
         Network::new(self.layers.iter().map(dense).collect())
     }

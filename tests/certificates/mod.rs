@@ -23,7 +23,7 @@ const ACTIVATIONS: [Activation; 7] = [
     Activation::Identity,
     Activation::Relu,
     Activation::LeakyRelu { slope: 0.2 },
-    Activation::Elu,
+    Activation::Elu { alpha: 1.0 },
     Activation::Softplus,
     Activation::Tanh,
     Activation::Sigmoid,

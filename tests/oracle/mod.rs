@@ -31,7 +31,7 @@ struct LinearGaussian {
 impl LinearGaussian {
     fn vae(&self) -> Vae {
         let dim = self.encoder.len();
-        let architecture = Architecture { latent_dim: 1, ..Architecture::preset("linear", &[dim]).unwrap() };
+        let architecture = Architecture::preset("linear", &[dim]).unwrap().with_latent_dim(1);
         let zeros = |shape: &[usize]| Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap();
         let matrix = |values: &[f32], shape: (usize, usize)| Tensor::from_slice(values, shape, &Device::Cpu).unwrap();
         let log_variance = Tensor::new(&[2.0 * self.std.ln()], &Device::Cpu).unwrap();
@@ -132,7 +132,7 @@ struct WideLinearGaussian {
 impl WideLinearGaussian {
     fn vae(&self) -> Vae {
         let (inputs, latents) = (self.inputs, self.std.len());
-        let architecture = Architecture { latent_dim: latents, ..Architecture::preset("linear", &[inputs]).unwrap() };
+        let architecture = Architecture::preset("linear", &[inputs]).unwrap().with_latent_dim(latents);
         let tensor = |values: &[f32], shape: &[usize]| Tensor::from_slice(values, shape, &Device::Cpu).unwrap();
         let log_variances: Vec<f32> = self.std.iter().map(|std| 2.0 * std.ln()).collect();
         let parameters = [
@@ -207,7 +207,7 @@ proptest! {
 #[test]
 fn codes_and_outputs_far_from_zero_do_not_blur_the_decisions() {
     // σ = 1e-4 beside a code of 5 and an output of 1000: in single precision, draws and distances are mostly rounding.
-    let architecture = Architecture { latent_dim: 1, ..Architecture::preset("linear", &[1]).unwrap() };
+    let architecture = Architecture::preset("linear", &[1]).unwrap().with_latent_dim(1);
     let tensor = |value: f32, shape: &[usize]| Tensor::full(value, shape, &Device::Cpu).unwrap();
     let (std, radius) = (1e-4_f32, 1.2e-4);
     let parameters = [
@@ -298,10 +298,9 @@ fn a_network_that_overflows_fails_instead_of_passing() {
 #[test]
 fn a_kink_just_beside_the_input_raises_an_alarm() {
     // μ = 0.01 x below the kink at 0.001 and rises steeply beyond it: Theorem 1 sees only the flat side.
-    use vaecert::model::architecture::HiddenLayer;
     use vaecert::model::Activation;
-    let hidden = vec![HiddenLayer { width: 2, activation: Activation::Relu }];
-    let architecture = Architecture { latent_dim: 1, trunk: hidden, ..Architecture::preset("linear", &[1]).unwrap() };
+    let preset = Architecture::preset("linear", &[1]).unwrap().with_latent_dim(1);
+    let architecture = preset.with_hidden([&[(2, Activation::Relu)], &[], &[], &[]]);
     let tensor = |values: &[f32], shape: &[usize]| Tensor::from_slice(values, shape, &Device::Cpu).unwrap();
     let parameters = [
         tensor(&[1.0, 1.0], &[2, 1]),

@@ -117,7 +117,7 @@ impl LinearVae {
         let latents = self.latents.len();
         let inputs = encoder.ncols().max(decoder.nrows());
         let preset = Architecture::preset("linear", &[inputs])?;
-        let architecture = Architecture { latent_dim: latents, ..preset };
+        let architecture = preset.with_latent_dim(latents);
         let entry =
             |matrix: &DMatrix<f64>, row: usize, column: usize| matrix.get((row, column)).copied().unwrap_or(0.0);
         let rows = |matrix: &DMatrix<f64>, rows: usize, columns: usize| -> Result<Tensor, Obstacle> {

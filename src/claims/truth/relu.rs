@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::linear_vae::{matrix, vector};
 use crate::claims::claim::{show, Obstacle};
 use crate::claims::grid;
-use crate::model::network::{Dense, Network};
+use crate::model::network::{Layer, Network};
 use crate::model::Activation;
 
 /// A hidden unit: φ(weights·h + bias).
@@ -101,11 +101,11 @@ impl ReluNetwork {
         let mut layers = Vec::new();
         for layer in &self.hidden {
             let (weights, biases) = layer_parts(layer)?;
-            layers.push(Dense { weight: double(&weights)?, bias: vector_tensor(&biases)?, activation });
+            layers.push(Layer::dense(double(&weights)?, vector_tensor(&biases)?, activation)?);
         }
         let output = self.output()?;
         let zeros = Tensor::zeros(output.nrows(), DType::F64, &Device::Cpu)?;
-        layers.push(Dense { weight: double(&output)?, bias: zeros, activation: Activation::Identity });
+        layers.push(Layer::dense(double(&output)?, zeros, Activation::Identity)?);
         Ok(Network::new(layers))
     }
 

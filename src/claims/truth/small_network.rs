@@ -10,7 +10,7 @@ use super::linear_vae::matrix;
 use super::relu::{check_fit, double, layer_parts, vector_tensor, Unit, BIASES};
 use crate::claims::claim::{show, Obstacle};
 use crate::claims::grid;
-use crate::model::network::{Dense, Network};
+use crate::model::network::{Layer, Network};
 use crate::model::Activation;
 
 /// Hidden units with one activation.
@@ -38,7 +38,7 @@ const ACTIVATIONS: [Activation; 7] = [
     Activation::Relu,
     Activation::Identity,
     Activation::LeakyRelu { slope: 0.25 },
-    Activation::Elu,
+    Activation::Elu { alpha: 1.0 },
     Activation::Softplus,
     Activation::Tanh,
     Activation::Sigmoid,
@@ -163,7 +163,7 @@ impl SmallNetwork {
     /// Every choice of slopes that kinks allow, if all activations are affine in pieces and at most `most` units have a
     /// kink; else none.
     pub(crate) fn patterns(&self, most: usize) -> Vec<Vec<Vec<f64>>> {
-        let is_kinked = |layer: &&HiddenUnits| layer.activation.has_kink();
+        let is_kinked = |layer: &&HiddenUnits| !layer.activation.kinks().is_empty();
         let kinks: usize = self.hidden.iter().filter(is_kinked).map(|layer| layer.units.len()).sum();
         if kinks > most || self.hidden.iter().any(|layer| !layer.activation.is_piecewise_linear()) {
             return vec![];
@@ -171,7 +171,7 @@ impl SmallNetwork {
         let pattern = |bits: usize| {
             let mut place = 0;
             let mut slope = |activation: Activation| {
-                if !activation.has_kink() {
+                if activation.kinks().is_empty() {
                     return 1.0;
                 }
                 place += 1;
@@ -188,11 +188,11 @@ impl SmallNetwork {
         let mut layers = Vec::new();
         for HiddenUnits { activation, units } in &self.hidden {
             let (weights, biases) = layer_parts(units)?;
-            layers.push(Dense { weight: double(&weights)?, bias: vector_tensor(&biases)?, activation: *activation });
+            layers.push(Layer::dense(double(&weights)?, vector_tensor(&biases)?, *activation)?);
         }
         let output = self.output_matrix()?;
         let zeros = Tensor::zeros(output.nrows(), DType::F64, &Device::Cpu)?;
-        layers.push(Dense { weight: double(&output)?, bias: zeros, activation: Activation::Identity });
+        layers.push(Layer::dense(double(&output)?, zeros, Activation::Identity)?);
         Ok(Network::new(layers))
     }
 
