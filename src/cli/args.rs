@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::attack::{AttackKind, PixelBox, Threat};
 use crate::audit::run::DataChoice;
 use crate::claims::{DEFAULT_CASES, MAX_CASES};
-use crate::data::{DataError, DataSource, Split};
+use crate::data::{DataError, DataSource, Layout, Preprocessing, Resize, Split};
 use crate::model::device::DeviceChoice;
 use crate::quantity::{Probability, QuantityError, Radius, RadiusRule};
 use crate::seed::Seed;
@@ -134,15 +134,61 @@ const EXPLAIN_EXAMPLES: &str = "Examples:
 /// Which data.
 #[derive(Debug, Args)]
 pub(crate) struct DataArguments {
-    /// digits, mnist, fashion-mnist, cifar10, FILE.npy ([n, …]), gaussian:EIGENVALUES or mixture:K,D,SEPARATION,STD.
-    #[arg(long, default_value = "digits", value_name = "DATA")]
+    /// digits, mnist, fashion-mnist, cifar10, FILE.npy or FILE.npz[:NAME] or FILE.safetensors[:NAME] ([n, …]),
+    /// FILE-idx3-ubyte[.gz] or FILE.idx[.gz], FILE.bin (records of CIFAR-10), FOLDER/ (PNG and JPEG images),
+    /// gaussian:EIGENVALUES or mixture:K,D,SEPARATION,STD.
+    #[arg(long, default_value = "digits", value_name = "DATA", help_heading = "Data")]
     pub(crate) data: String,
-    /// Folder of the idx files (mnist, fashion-mnist; plain or .gz) or of the binary batches (cifar10).
-    #[arg(long, value_name = "DIR")]
+    /// Folder of the idx files (mnist, fashion-mnist; plain or .gz) or of the binary batches (cifar10), as written by
+    /// `vaecert data fetch`.
+    #[arg(long, value_name = "DIR", help_heading = "Data")]
     pub(crate) data_dir: Option<PathBuf>,
     /// Seed of synthetic data.
-    #[arg(long, default_value_t = 0, value_name = "N")]
+    #[arg(long, default_value_t = 0, value_name = "N", help_heading = "Data")]
     pub(crate) data_seed: u64,
+    #[command(flatten)]
+    pub(crate) preprocessing: PreprocessingArguments,
+}
+
+impl DataArguments {
+    /// The source and what is done to its items.
+    pub(crate) fn source(&self) -> Result<DataSource, DataError> {
+        DataSource::parse(&self.data, self.data_dir.as_deref())?.with(self.preprocessing.understood())
+    }
+}
+
+/// What is done to every item: layout, size, then x ← (x · scale − mean) / std.
+#[derive(Debug, Args)]
+pub(crate) struct PreprocessingArguments {
+    /// How the file stores its items: nchw, nhwc, nhw or flat. Items are taken as [C, H, W], [H, W] or [d]. A folder of
+    /// grey and colour images needs nchw, which makes all of them RGB. Default: as they are.
+    #[arg(long, value_name = "LAYOUT", help_heading = "Data")]
+    pub(crate) layout: Option<Layout>,
+    /// Bring images to this size: HxW stretches (bilinear, half-pixel centres, no antialiasing), pad:HxW puts zeros around.
+    #[arg(long, value_name = "SIZE", help_heading = "Data")]
+    pub(crate) resize: Option<Resize>,
+    /// Multiply the raw numbers. Default: 1/255 for bytes and pixels (digits: 1/16), 1 for floating-point arrays.
+    #[arg(long, value_name = "S", value_parser = finite_number, allow_hyphen_values = true, help_heading = "Data")]
+    pub(crate) scale: Option<f64>,
+    /// Subtract after scaling: one number, or one per channel, separated by commas.
+    #[arg(long, value_name = "M,…", value_parser = numbers, allow_hyphen_values = true, help_heading = "Data")]
+    pub(crate) mean: Option<List<f64>>,
+    /// Divide by this at the end: one number, or one per channel, separated by commas.
+    #[arg(long, value_name = "S,…", value_parser = numbers, allow_hyphen_values = true, help_heading = "Data")]
+    pub(crate) std: Option<List<f64>>,
+}
+
+impl PreprocessingArguments {
+    fn understood(&self) -> Preprocessing {
+        let numbers = |list: &Option<List<f64>>| list.as_ref().map(|list| list.0.clone()).unwrap_or_default();
+        Preprocessing {
+            layout: self.layout,
+            resize: self.resize,
+            scale: self.scale,
+            mean: numbers(&self.mean),
+            std: numbers(&self.std),
+        }
+    }
 }
 
 /// Which inputs of which data.
@@ -165,7 +211,7 @@ impl InputArguments {
     /// The same, understood.
     pub(crate) fn choice(&self) -> Result<DataChoice, DataError> {
         Ok(DataChoice {
-            source: DataSource::parse(&self.data.data, self.data.data_dir.as_deref())?,
+            source: self.data.source()?,
             split: match self.split {
                 SplitArgument::Train => Split::Train,
                 SplitArgument::Test => Split::Test,

@@ -1,22 +1,23 @@
 //! The binary version of CIFAR-10.
 //!
 //! Each file is a run of 3073-byte records: a label 0 to 9, then 32 x 32 red, green and blue pixels, one colour
-//! plane after the other. Items have shape `[3, 32, 32]`, values in [0, 1]; the labels are checked and dropped.
+//! plane after the other. Items have shape `[3, 32, 32]`; the labels are checked and dropped.
 
 use std::path::Path;
 
+use super::array::{Array, PIXEL_FULL_SCALE};
 use super::file::{self, size};
-use super::{DataError, Dataset, Split};
+use super::{DataError, Split};
 
 const TRAIN_FILES: [&str; 5] =
     ["data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"];
 const TEST_FILES: [&str; 1] = ["test_batch.bin"];
-const ITEM_SHAPE: [usize; 3] = [3, 32, 32];
-const RECORD_BYTES: usize = 1 + 3 * 32 * 32;
+const ITEM_VALUES: usize = 3 * 32 * 32;
+const RECORD_BYTES: usize = 1 + ITEM_VALUES;
 const LAST_LABEL: u8 = 9;
 
 /// Reads the five training batches in order, or the test batch, from `directory`.
-pub(super) fn load(name: &str, directory: &Path, split: Split) -> Result<Dataset, DataError> {
+pub(super) fn load(directory: &Path, split: Split) -> Result<Array, DataError> {
     let files = match split {
         Split::Train => &TRAIN_FILES[..],
         Split::Test => &TEST_FILES[..],
@@ -26,7 +27,20 @@ pub(super) fn load(name: &str, directory: &Path, split: Split) -> Result<Dataset
         let path = directory.join(file_name);
         append(&file::read(&path)?, &path, &mut values)?;
     }
-    Dataset::new(name, ITEM_SHAPE.to_vec(), values)
+    Ok(array(directory, values))
+}
+
+/// Reads the records of one file.
+pub(super) fn load_file(path: &Path) -> Result<Array, DataError> {
+    let mut values = Vec::new();
+    append(&file::read(path)?, path, &mut values)?;
+    Ok(array(path, values))
+}
+
+/// The array of whole records' pixels.
+fn array(path: &Path, values: Vec<f32>) -> Array {
+    let shape = vec![values.len() / ITEM_VALUES, 3, 32, 32];
+    Array { name: path.display().to_string(), shape, values, full_scale: PIXEL_FULL_SCALE }
 }
 
 /// Adds the pixels of every record in `bytes`; `path` only serves messages.
@@ -41,7 +55,7 @@ fn append(bytes: &[u8], path: &Path, values: &mut Vec<f32>) -> Result<(), DataEr
         if label > LAST_LABEL {
             return Err(DataError::BadLabel { path: path.to_owned(), item, found: label });
         }
-        values.extend(pixels.iter().map(|&pixel| f32::from(pixel) / 255.0));
+        values.extend(pixels.iter().copied().map(f32::from));
     }
     Ok(())
 }
@@ -71,7 +85,7 @@ mod tests {
         let values = parse(&[record(0), record(9)].concat()).unwrap();
         assert_eq!(values.len(), 2 * 3072);
         for item in values.chunks(3072) {
-            assert_eq!((item[0], item[1024], item[2048]), (0.2, 0.4, 1.0));
+            assert_eq!((item[0], item[1024], item[2048]), (51.0, 102.0, 255.0));
             assert_eq!(item.iter().filter(|&&value| value > 0.0).count(), 3);
         }
     }
@@ -84,12 +98,14 @@ mod tests {
             bytes[RECORD_BYTES - 1] = u8::try_from(index).unwrap();
             std::fs::write(directory.path().join(file_name), bytes).unwrap();
         }
-        let train = load("cifar10", directory.path(), Split::Train).unwrap();
+        let train = load(directory.path(), Split::Train).unwrap().dataset().unwrap();
         assert_eq!(train.item_shape(), [3, 32, 32]);
         let last: Vec<f32> = (0..train.len()).map(|item| train.row(item).unwrap()[3071] * 255.0).collect();
         assert_eq!(last, [0.0, 1.0, 2.0, 3.0, 4.0]);
-        let test = load("cifar10", directory.path(), Split::Test).unwrap();
+        let test = load(directory.path(), Split::Test).unwrap().dataset().unwrap();
         assert_eq!((test.len(), test.values()[3071]), (1, 5.0 / 255.0));
+        let by_path = load_file(&directory.path().join("test_batch.bin")).unwrap().dataset().unwrap();
+        assert_eq!(by_path.values(), test.values());
     }
 
     #[test]
@@ -109,7 +125,7 @@ mod tests {
     fn a_missing_batch_is_rejected() {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join(TRAIN_FILES[0]), record(1)).unwrap();
-        let error = load("cifar10", directory.path(), Split::Train).unwrap_err();
+        let error = load(directory.path(), Split::Train).unwrap_err();
         assert!(matches!(error, DataError::Io { path, .. } if path.ends_with("data_batch_2.bin")));
     }
 
