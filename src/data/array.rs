@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{DataError, Dataset, Preprocessing};
+use super::Dataset;
 
 /// Most values in a data set: 4 GiB of `f32`. Compressed files of a few bytes can announce, and hold, any number.
 pub(super) const MAX_VALUES: usize = 1 << 30;
@@ -40,8 +40,8 @@ impl Array {
 
     /// The data set without any preprocessing but the default scale.
     #[cfg(test)]
-    pub(super) fn dataset(self) -> Result<Dataset, DataError> {
-        Preprocessing::default().apply(self)
+    pub(super) fn dataset(self) -> Result<Dataset, super::DataError> {
+        super::Preprocessing::default().apply(self)
     }
 }
 

@@ -13,17 +13,21 @@ const TRAIN_FILES: [&str; 5] =
     ["data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"];
 const TEST_FILES: [&str; 1] = ["test_batch.bin"];
 const ITEM_VALUES: usize = 3 * 32 * 32;
-const RECORD_BYTES: usize = 1 + ITEM_VALUES;
+pub(super) const RECORD_BYTES: usize = 1 + ITEM_VALUES;
 const LAST_LABEL: u8 = 9;
+
+/// The names of a split's files, in order.
+pub(super) fn file_names(split: Split) -> &'static [&'static str] {
+    match split {
+        Split::Train => &TRAIN_FILES,
+        Split::Test => &TEST_FILES,
+    }
+}
 
 /// Reads the five training batches in order, or the test batch, from `directory`.
 pub(super) fn load(directory: &Path, split: Split) -> Result<Array, DataError> {
-    let files = match split {
-        Split::Train => &TRAIN_FILES[..],
-        Split::Test => &TEST_FILES[..],
-    };
     let mut values = Vec::new();
-    for file_name in files {
+    for file_name in file_names(split) {
         let path = directory.join(file_name);
         append(&file::read(&path)?, &path, &mut values)?;
     }
@@ -32,8 +36,13 @@ pub(super) fn load(directory: &Path, split: Split) -> Result<Array, DataError> {
 
 /// Reads the records of one file.
 pub(super) fn load_file(path: &Path) -> Result<Array, DataError> {
+    parse(&file::read(path)?, path)
+}
+
+/// The array of the records in `bytes`; `path` names it and serves messages.
+pub(super) fn parse(bytes: &[u8], path: &Path) -> Result<Array, DataError> {
     let mut values = Vec::new();
-    append(&file::read(path)?, path, &mut values)?;
+    append(bytes, path, &mut values)?;
     Ok(array(path, values))
 }
 
@@ -75,14 +84,14 @@ mod tests {
         record
     }
 
-    fn parse(bytes: &[u8]) -> Result<Vec<f32>, DataError> {
+    fn pixels(bytes: &[u8]) -> Result<Vec<f32>, DataError> {
         let mut values = Vec::new();
         append(bytes, Path::new("batch"), &mut values).map(|()| values)
     }
 
     #[test]
     fn known_pixels_lie_in_their_colour_planes() {
-        let values = parse(&[record(0), record(9)].concat()).unwrap();
+        let values = pixels(&[record(0), record(9)].concat()).unwrap();
         assert_eq!(values.len(), 2 * 3072);
         for item in values.chunks(3072) {
             assert_eq!((item[0], item[1024], item[2048]), (51.0, 102.0, 255.0));
@@ -110,14 +119,14 @@ mod tests {
 
     #[test]
     fn a_partial_record_and_an_empty_file_are_rejected() {
-        let error = parse(&vec![0; RECORD_BYTES + 1]).unwrap_err();
+        let error = pixels(&vec![0; RECORD_BYTES + 1]).unwrap_err();
         assert!(matches!(error, DataError::Truncated { expected: 6146, found: 3074, .. }));
-        assert!(matches!(parse(&[]), Err(DataError::Truncated { expected: 3073, found: 0, .. })));
+        assert!(matches!(pixels(&[]), Err(DataError::Truncated { expected: 3073, found: 0, .. })));
     }
 
     #[test]
     fn a_label_above_nine_is_rejected_with_its_place() {
-        let error = parse(&[record(9), record(10)].concat()).unwrap_err();
+        let error = pixels(&[record(9), record(10)].concat()).unwrap_err();
         assert!(matches!(error, DataError::BadLabel { item: 1, found: 10, .. }));
     }
 
@@ -134,10 +143,10 @@ mod tests {
 
         #[test]
         fn random_bytes_never_panic(tail in proptest::collection::vec(any::<u8>(), 0..64), fill: u8) {
-            let _ = parse(&tail);
+            let _ = pixels(&tail);
             let mut bytes = vec![fill; RECORD_BYTES];
             bytes[..tail.len()].copy_from_slice(&tail);
-            let _ = parse(&bytes);
+            let _ = pixels(&bytes);
         }
     }
 }

@@ -12,6 +12,8 @@ mod cifar;
 mod dataset;
 mod digits;
 mod error;
+#[cfg(feature = "fetch")]
+pub mod fetch;
 mod file;
 mod idx;
 mod images;

@@ -80,14 +80,13 @@ fn load_entry(archive: &mut Archive, index: usize, path: &Path) -> Result<Array,
 /// `x_train u1 [60000, 28, 28]`
 fn describe(archive: &mut Archive, index: usize, name: &str, path: &Path) -> String {
     let mut start = Vec::new();
-    let header = archive.by_index(index).ok().and_then(|entry| {
-        entry.take(size(HEADER_WITHIN)).read_to_end(&mut start).ok()?;
-        Header::read(&start, path).ok()
-    });
-    header.map_or_else(
-        || format!("{name} (not readable)"),
-        |header| format!("{name} {} {:?}", header.element, header.shape),
-    )
+    let read =
+        archive.by_index(index).ok().and_then(|entry| entry.take(size(HEADER_WITHIN)).read_to_end(&mut start).ok());
+    match read.map(|_| Header::read(&start, path)) {
+        Some(Ok(header)) => format!("{name} {} {:?}", header.element, header.shape),
+        Some(Err(DataError::WrongType { found, .. })) => format!("{name} (of type {found}, which is not read)"),
+        _ => format!("{name} (not readable)"),
+    }
 }
 
 fn bad_archive(path: &Path, error: &zip::result::ZipError) -> DataError {

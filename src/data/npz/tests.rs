@@ -60,6 +60,10 @@ fn several_arrays_are_listed_with_types_and_shapes() {
     let error = read(&bytes, None).unwrap_err();
     assert!(matches!(&error, DataError::SeveralArrays { arrays, .. } if arrays.len() == 2));
     assert!(error.to_string().contains("holds x_test u1 [2, 2], y f4 [1, 2]; choose one as "), "{error}");
+    let labels = ("labels.npy", npy("<i8", "(1,)", &[0; 8]));
+    let bytes_with_labels = archive(&[two()[0].clone(), labels], CompressionMethod::Stored);
+    let error = read(&bytes_with_labels, None).unwrap_err();
+    assert!(error.to_string().contains("labels (of type <i8, which is not read)"), "{error}");
     let error = read(&bytes, Some("z")).unwrap_err();
     assert!(matches!(&error, DataError::NoSuchArray { found, arrays, .. } if found == "z" && arrays.len() == 2));
     let none = read(&archive(&two()[1..2], CompressionMethod::Stored), None).unwrap_err();

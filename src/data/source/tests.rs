@@ -141,8 +141,10 @@ fn preprocessing_changes_the_values_the_name_and_the_hash() {
     let raw = parse("digits").unwrap().load(Split::Test, Seed(0)).unwrap();
     let padded = parse("digits (resize pad:10x10, mean 0.5)").unwrap().load(Split::Test, Seed(0)).unwrap();
     assert_eq!((padded.item_shape(), padded.name()), (&[10, 10][..], "digits (resize pad:10x10, mean 0.5)"));
-    assert_eq!(padded.row(0).unwrap()[0], -0.5);
-    assert_eq!(padded.row(0).unwrap()[13], raw.row(0).unwrap()[2] - 0.5);
+    let (padded_row, raw_row) = (padded.row(0).unwrap(), raw.row(0).unwrap());
+    // The first row of the image starts at the second pixel of the second row.
+    assert_eq!(padded_row[..11], [-0.5; 11]);
+    assert_eq!(padded_row[11..19], [0, 1, 2, 3, 4, 5, 6, 7].map(|i| raw_row[i] - 0.5));
     assert_ne!(raw.sha256(), padded.sha256());
     let error = parse("digits (layout nchw)").unwrap().load(Split::Test, Seed(0)).unwrap_err();
     assert!(error.to_string().contains("expected [n, C, H, W]"), "{error}");
