@@ -2,7 +2,7 @@
 //!
 //! The items are the files whose names end in `.png`, `.jpg` or `.jpeg` in either case, in byte-wise order of their names.
 //! Where the folder itself has none, those of its folders are taken, folder by folder in byte-wise order, one level deep.
-//! Which of the two formats a file has is decided by its contents.
+//! Names that begin with a dot are passed over. Which of the two formats a file has is decided by its contents.
 //!
 //! Numbers are 0 to 255; those of 16-bit images are divided by 257 to get there. Palettes are looked up. An alpha channel
 //! that hides nothing is dropped; one that does is refused. Orientation tags and colour profiles are ignored.
@@ -81,6 +81,9 @@ fn entries(directory: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), DataError> 
     let (mut images, mut folders) = (Vec::new(), Vec::new());
     for entry in std::fs::read_dir(directory).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();
+        if path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".")) {
+            continue;
+        }
         let extension = path.extension().and_then(|extension| extension.to_str()).map(str::to_lowercase);
         if path.is_dir() {
             folders.push(path);
@@ -152,7 +155,8 @@ impl Picture {
     }
 }
 
-/// The planes of a PNG or JPEG file, or why there are none.
+/// Channels, rows, columns and planes of a PNG or JPEG file, or why there are none.
+#[cfg(any(feature = "fetch", test))]
 pub(super) fn decode_bytes(bytes: &[u8]) -> Result<(usize, usize, usize, Vec<f32>), String> {
     decode(bytes).map(|Picture { channels, rows, columns, values }| (channels, rows, columns, values))
 }

@@ -1,7 +1,7 @@
 //! One file over HTTP, continued where an earlier attempt broke off.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use ureq::http::{Response, StatusCode};
 use ureq::{Agent, Body};
 
 use super::FetchError;
+use crate::files;
 use crate::progress::Progress;
 
 /// No data set here has a file that large.
@@ -173,14 +174,15 @@ impl Attempt<'_> {
     }
 }
 
+/// Opens the file for what follows its first `have` bytes, and keeps other processes out.
 fn open(part: &Path, have: u64) -> Result<File, FetchError> {
-    let mut options = OpenOptions::new();
-    if have > 0 {
-        options.append(true);
-    } else {
-        options.write(true).create(true).truncate(true);
+    let failed = |source| FetchError::Io { path: part.to_owned(), source };
+    let mut file = OpenOptions::new().write(true).create(true).truncate(false).open(part).map_err(failed)?;
+    if !files::lock(&file).map_err(failed)? {
+        return Err(failed(io::Error::new(io::ErrorKind::WouldBlock, "another process is fetching into it")));
     }
-    options.open(part).map_err(|source| FetchError::Io { path: part.to_owned(), source })
+    file.set_len(have).and_then(|()| file.seek(SeekFrom::End(0))).map_err(failed)?;
+    Ok(file)
 }
 
 fn length(part: &Path) -> u64 {

@@ -245,6 +245,18 @@ fn a_file_that_was_complete_is_not_fetched_again_and_a_longer_one_is() {
 }
 
 #[test]
+fn two_fetches_do_not_write_into_one_file() {
+    let server = Server::start(Manner { body: GREY.to_vec(), ..Manner::default() });
+    let out = tempfile::tempdir().unwrap();
+    let other = File::create(out.path().join("tiny-train.parquet.part")).unwrap();
+    assert!(files::lock(&other).unwrap());
+    let error = run(&grey(), &out, &server.base).unwrap_err();
+    assert!(error.to_string().contains("another process"), "{error}");
+    drop(other);
+    run(&grey(), &out, &server.base).unwrap();
+}
+
+#[test]
 fn redirections_are_followed_and_the_hubs_checksum_is_compared() {
     let stated = |sha256: String| Manner {
         body: GREY.to_vec(),

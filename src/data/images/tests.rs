@@ -39,7 +39,9 @@ fn files_come_in_byte_wise_order_and_others_are_passed_over() {
         ("10.png", grey(1, &[255])),
         ("9.png", grey(1, &[102])),
     ]);
-    std::fs::write(folder.path().join("notes.txt"), "no image").unwrap();
+    for name in ["notes.txt", "._9.png"] {
+        std::fs::write(folder.path().join(name), "no image").unwrap();
+    }
     std::fs::create_dir(folder.path().join("more")).unwrap();
     std::fs::write(folder.path().join("more/x.png"), "not entered").unwrap();
     let data = read(&folder, None, None).unwrap();
