@@ -43,7 +43,7 @@ impl Experiment for SigmaFixed {
 
     fn judge(&self, instance: &AttackedDigits, trial: &Trial<'_>) -> Result<Judgement, Obstacle> {
         let AttackedDigits { digits, norm } = instance;
-        let data = DataSource::Digits.load(Split::Test, Seed(0))?;
+        let data = DataSource::digits().load(Split::Test, Seed(0))?;
         let row = |&digit: &usize| data.row(digit).ok_or_else(|| Obstacle(format!("digit {digit} of {}", data.len())));
         let inputs = digits.iter().map(row).collect::<Result<Vec<_>, _>>()?;
         if inputs.len() != INPUTS || !(*norm > 0.0 && *norm <= 100.0) {

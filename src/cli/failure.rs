@@ -50,7 +50,11 @@ impl From<DataError> for Failure {
         let code = match error {
             DataError::UnknownSource { .. }
             | DataError::MissingDirectory { .. }
-            | DataError::BadSpecification { .. } => ExitCode::Usage,
+            | DataError::BadSpecification { .. }
+            | DataError::BadOption { .. }
+            | DataError::Unsuitable { .. }
+            | DataError::SeveralArrays { .. }
+            | DataError::NoSuchArray { .. } => ExitCode::Usage,
             _ => ExitCode::Unreadable,
         };
         Self::new(code, error)

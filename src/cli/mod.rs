@@ -4,6 +4,7 @@ mod args;
 mod audit;
 mod certify;
 pub mod claims;
+mod data;
 pub mod exit_code;
 mod failure;
 pub mod gamma_sum;
@@ -60,6 +61,7 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Certify(arguments) => certify::certify(&arguments),
         Command::Verify(arguments) => verify::verify(&arguments),
         Command::Train(arguments) => train::train(*arguments),
+        Command::Data(command) => data::data(&command),
         Command::Replay(arguments) => replay::replay(&arguments),
         Command::Linearization(arguments) => linearization::linearization(&arguments),
         Command::GammaSum(arguments) => gamma_sum::gamma_sum(&arguments),

@@ -6,7 +6,7 @@ use super::args::{LinkArgument, TrainArguments};
 use super::exit_code::ExitCode;
 use super::failure::Failure;
 use super::terminal::Terminal;
-use crate::data::{DataSource, Dataset, Split};
+use crate::data::{DataSource, Dataset, Origin, Split};
 use crate::files;
 use crate::model::architecture::{Likelihood, StdLink};
 use crate::model::train::{EpochLosses, TrainError, Trainer, TrainingPlan};
@@ -19,7 +19,7 @@ use crate::threads::Workers;
 pub(crate) fn train(arguments: TrainArguments) -> Result<ExitCode, Failure> {
     let out = Outputs::beside(&arguments.out);
     out.check(&arguments)?;
-    let source = DataSource::parse(&arguments.data.data, arguments.data.data_dir.as_deref())?;
+    let source = arguments.data.source()?;
     let architecture_name = arguments.architecture.as_deref().unwrap_or(preset_for(&source));
     let dataset = source.load(Split::Train, Seed(arguments.data.data_seed))?;
     let architecture = architecture(&arguments, architecture_name, &dataset)?;
@@ -143,10 +143,10 @@ pub(crate) fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
 
 /// The architecture that fits a data source.
 fn preset_for(source: &DataSource) -> &'static str {
-    match source {
-        DataSource::Digits => "digits",
-        DataSource::Cifar10 { .. } => "paper-cifar",
-        DataSource::Gaussian { .. } | DataSource::Mixture { .. } => "linear",
+    match source.origin {
+        Origin::Digits => "digits",
+        Origin::Cifar10 { .. } | Origin::CifarBatch { .. } => "paper-cifar",
+        Origin::Gaussian { .. } | Origin::Mixture { .. } => "linear",
         _ => "paper-mnist",
     }
 }
@@ -183,7 +183,7 @@ fn report(model: &Model, out: &Outputs) -> String {
 
 /// The default model, trained on the embedded digits: what `fixtures/models/digits.safetensors` holds.
 pub(crate) fn train_default(workers: &Workers, progress: &mut dyn Progress) -> Result<Model, Failure> {
-    let dataset = DataSource::Digits.load(Split::Train, Seed(0))?;
+    let dataset = DataSource::digits().load(Split::Train, Seed(0))?;
     let architecture = Architecture::preset("digits", dataset.item_shape())?;
     let plan = TrainingPlan { epochs: 300, batch_size: 64, learning_rate: 1e-3, beta: 1.0, seed: Seed(0) };
     let mut trainer = Trainer::new(architecture, &dataset, plan, &candle_core::Device::Cpu)?;

@@ -86,6 +86,109 @@ pub enum DataError {
         /// The type as the file gives it.
         found: String,
     },
+    /// The elements of a `.safetensors` tensor have a type that is not read.
+    #[error(
+        "{} holds elements of type {found} where F32, F64, F16, BF16 or U8 was expected; convert the tensor",
+        path.display()
+    )]
+    TensorType {
+        /// The file and the tensor.
+        path: PathBuf,
+        /// The type as the file gives it.
+        found: String,
+    },
+    /// A file of several arrays from which none was chosen.
+    #[error(
+        "{} holds {}; choose one as {}:NAME",
+        path.display(), listing(arrays), path.display()
+    )]
+    SeveralArrays {
+        /// The file.
+        path: PathBuf,
+        /// Name, type and shape of each array.
+        arrays: Vec<String>,
+    },
+    /// A file does not hold the array asked for.
+    #[error("{} holds no array {found:?}; it holds {}", path.display(), listing(arrays))]
+    NoSuchArray {
+        /// The file.
+        path: PathBuf,
+        /// The name asked for.
+        found: String,
+        /// Name, type and shape of each array.
+        arrays: Vec<String>,
+    },
+    /// A zip or safetensors file, or an entry of one, that is damaged or not supported.
+    #[error("{} is not usable: {reason}; write or download it again", path.display())]
+    BadArchive {
+        /// The file, and the entry where it is known.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A PNG or JPEG file that cannot be read.
+    #[error("{}: {reason}; expected a PNG or JPEG image", path.display())]
+    BadImage {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Two images of a folder differ in size.
+    #[error(
+        "{} has {}x{} pixels where {expected_in} has {}x{}; bring all to one size with --resize HxW",
+        path.display(), found.0, found.1, expected.0, expected.1, expected_in = first.display()
+    )]
+    ImageSize {
+        /// The file.
+        path: PathBuf,
+        /// Its rows and columns.
+        found: (usize, usize),
+        /// The first file of the folder.
+        first: PathBuf,
+        /// Its rows and columns.
+        expected: (usize, usize),
+    },
+    /// Some images of a folder are grey and some are in colour.
+    #[error(
+        "{} is grey and {} is in colour; read all as colour with --layout nchw",
+        grey.display(), colour.display()
+    )]
+    MixedChannels {
+        /// A grey file.
+        grey: PathBuf,
+        /// A file in colour.
+        colour: PathBuf,
+    },
+    /// A folder without images.
+    #[error(
+        "{} holds no .png, .jpg or .jpeg file, and neither do its folders; name the folder of the images",
+        path.display()
+    )]
+    NoImages {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A value of a preprocessing option that means nothing.
+    #[error("{option}: found {found}, expected {expected}")]
+    BadOption {
+        /// The option.
+        option: &'static str,
+        /// The value.
+        found: String,
+        /// The values that are understood.
+        expected: &'static str,
+    },
+    /// A preprocessing option that does not fit the data.
+    #[error("{option} does not fit {name}: {reason}")]
+    Unsuitable {
+        /// The data set.
+        name: String,
+        /// The option.
+        option: String,
+        /// Why not, and what to do.
+        reason: String,
+    },
     /// A CIFAR-10 record has a label that is not a class.
     #[error(
         "record {item} of {} has label {found} where 0 to 9 was expected; \
@@ -178,6 +281,18 @@ pub enum DataError {
         /// The form that is understood.
         expected: &'static str,
     },
+}
+
+/// Most arrays named in a message.
+const MAX_LISTED: usize = 20;
+
+fn listing(arrays: &[String]) -> String {
+    let shown = arrays.iter().take(MAX_LISTED).cloned().collect::<Vec<_>>().join(", ");
+    match arrays.len() {
+        0 => "no array".to_owned(),
+        1..=MAX_LISTED => shown,
+        more => format!("{shown} and {} more", more - MAX_LISTED),
+    }
 }
 
 fn did_you_mean(suggestion: Option<&str>) -> String {

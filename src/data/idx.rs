@@ -9,32 +9,43 @@ use std::path::{Path, PathBuf};
 
 use flate2::bufread::MultiGzDecoder;
 
+use super::array::{Array, MAX_VALUES};
 use super::file::{open, size};
-use super::{DataError, Dataset};
+use super::{DataError, Split};
 
-/// Most pixels read: a compressed file of a few bytes can announce, and hold, any number.
-const MAX_PIXELS: u64 = 1 << 30;
 /// Unsigned bytes (08) in three dimensions (03).
 const MAGIC: [u8; 4] = [0x00, 0x00, 0x08, 0x03];
 const HEADER_BYTES: u64 = 16;
 /// What every gzip file starts with.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// Reads `file_name`, or else `file_name` with `.gz` added, from `directory`. Items have shape `[rows, columns]`;
-/// pixels are divided by `full_scale`. Whether to decompress is decided by the contents, not by the name.
-pub(super) fn load(name: &str, directory: &Path, file_name: &str, full_scale: f32) -> Result<Dataset, DataError> {
-    let path = find(directory, file_name)?;
-    let mut reader = BufReader::new(open(&path)?);
-    let start = reader.fill_buf().map_err(|source| DataError::Io { path: path.clone(), source })?;
-    if start.starts_with(&GZIP_MAGIC) {
-        read(name, MultiGzDecoder::new(reader), &path, full_scale)
-    } else {
-        read(name, reader, &path, full_scale)
+/// What MNIST calls the images of a split.
+pub(super) fn file_name(split: Split) -> &'static str {
+    match split {
+        Split::Train => "train-images-idx3-ubyte",
+        Split::Test => "t10k-images-idx3-ubyte",
     }
 }
 
-/// Reads a decompressed idx file to its end; `path` only serves messages.
-pub(super) fn read(name: &str, mut reader: impl Read, path: &Path, full_scale: f32) -> Result<Dataset, DataError> {
+/// Reads `file_name`, or else `file_name` with `.gz` added, from `directory`.
+pub(super) fn load(directory: &Path, file_name: &str, full_scale: f64) -> Result<Array, DataError> {
+    load_file(&find(directory, file_name)?, full_scale)
+}
+
+/// Reads the file at `path`. Items have shape `[rows, columns]`, their brightest pixel is `full_scale`. Whether to
+/// decompress is decided by the contents, not by the name.
+pub(super) fn load_file(path: &Path, full_scale: f64) -> Result<Array, DataError> {
+    let mut reader = BufReader::new(open(path)?);
+    let start = reader.fill_buf().map_err(|source| DataError::Io { path: path.to_owned(), source })?;
+    if start.starts_with(&GZIP_MAGIC) {
+        read(MultiGzDecoder::new(reader), path, full_scale)
+    } else {
+        read(reader, path, full_scale)
+    }
+}
+
+/// Reads a decompressed idx file to its end; `path` names the array and serves messages.
+pub(super) fn read(mut reader: impl Read, path: &Path, full_scale: f64) -> Result<Array, DataError> {
     let mut header = Vec::new();
     read_up_to(&mut reader, HEADER_BYTES, &mut header, path)?;
     if !header.starts_with(&MAGIC) {
@@ -49,10 +60,10 @@ pub(super) fn read(name: &str, mut reader: impl Read, path: &Path, full_scale: f
     // Two factors cannot overflow; three can, and no file is that long.
     let pixel_bytes = (u64::from(rows) * u64::from(columns)).saturating_mul(u64::from(count));
     let expected = pixel_bytes.saturating_add(HEADER_BYTES);
-    if pixel_bytes > MAX_PIXELS {
+    if pixel_bytes > size(MAX_VALUES) {
         return Err(DataError::BadHeader {
             path: path.to_owned(),
-            reason: format!("it announces {pixel_bytes} pixels, more than the {MAX_PIXELS} supported"),
+            reason: format!("it announces {pixel_bytes} pixels, more than the {MAX_VALUES} supported"),
         });
     }
 
@@ -65,8 +76,9 @@ pub(super) fn read(name: &str, mut reader: impl Read, path: &Path, full_scale: f
     if found > expected {
         return Err(DataError::TrailingBytes { path: path.to_owned(), expected, found });
     }
-    let values = pixels.into_iter().map(|pixel| f32::from(pixel) / full_scale).collect();
-    Dataset::new(name, [rows, columns].iter().map(|&axis| axis as usize).collect(), values)
+    let shape = [count, rows, columns].iter().map(|&axis| axis as usize).collect();
+    let values = pixels.into_iter().map(f32::from).collect();
+    Ok(Array { name: path.display().to_string(), shape, values, full_scale })
 }
 
 /// Appends at most `limit` bytes to `into`. A gzip stream that breaks off counts as ended.
@@ -93,6 +105,7 @@ fn find(directory: &Path, file_name: &str) -> Result<PathBuf, DataError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Dataset;
     use flate2::write::GzEncoder;
     use flate2::Compression;
     use proptest::prelude::*;
@@ -102,7 +115,7 @@ mod tests {
     const TINY: [u8; 22] = [0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 3, 0, 51, 255, 102, 0, 204];
 
     fn parse(bytes: &[u8]) -> Result<Dataset, DataError> {
-        read("tiny", bytes, Path::new("tiny"), 255.0)
+        read(bytes, Path::new("tiny"), 255.0)?.dataset()
     }
 
     fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -114,7 +127,7 @@ mod tests {
     fn load_as(file_name: &str, bytes: &[u8]) -> Result<Dataset, DataError> {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join(file_name), bytes).unwrap();
-        load("tiny", directory.path(), "images", 255.0)
+        load(directory.path(), "images", 255.0)?.dataset()
     }
 
     #[test]
@@ -123,16 +136,19 @@ mod tests {
         assert_eq!(data.item_shape(), [1, 3]);
         assert_eq!(data.row(0), Some(&[0.0, 0.2, 1.0][..]));
         assert_eq!(data.row(1), Some(&[0.4, 0.0, 0.8][..]));
-        assert_eq!(read("tiny", &TINY[..], Path::new("tiny"), 51.0).unwrap().row(0), Some(&[0.0, 1.0, 5.0][..]));
+        assert_eq!(
+            read(&TINY[..], Path::new("tiny"), 51.0).unwrap().dataset().unwrap().row(0),
+            Some(&[0.0, 1.0, 5.0][..])
+        );
     }
 
     #[test]
     fn gzip_is_recognised_by_its_contents_whatever_the_name() {
-        let expected = parse(&TINY).unwrap();
-        assert_eq!(load_as("images", &TINY).unwrap(), expected);
-        assert_eq!(load_as("images.gz", &gzip(&TINY)).unwrap(), expected);
-        assert_eq!(load_as("images", &gzip(&TINY)).unwrap(), expected);
-        assert_eq!(load_as("images.gz", &TINY).unwrap(), expected);
+        let expected = parse(&TINY).unwrap().sha256();
+        assert_eq!(load_as("images", &TINY).unwrap().sha256(), expected);
+        assert_eq!(load_as("images.gz", &gzip(&TINY)).unwrap().sha256(), expected);
+        assert_eq!(load_as("images", &gzip(&TINY)).unwrap().sha256(), expected);
+        assert_eq!(load_as("images.gz", &TINY).unwrap().sha256(), expected);
     }
 
     #[test]
@@ -140,12 +156,12 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("images"), TINY).unwrap();
         std::fs::write(directory.path().join("images.gz"), b"not an image file").unwrap();
-        assert!(load("tiny", directory.path(), "images", 255.0).is_ok());
+        assert!(load(directory.path(), "images", 255.0).is_ok());
     }
 
     #[test]
     fn an_absent_file_is_rejected_with_both_names() {
-        let error = load("tiny", Path::new("/absent"), "images", 255.0).unwrap_err();
+        let error = load(Path::new("/absent"), "images", 255.0).unwrap_err();
         assert!(matches!(error, DataError::MissingFile { path, compressed }
             if path.ends_with("images") && compressed.ends_with("images.gz")));
     }

@@ -1,8 +1,8 @@
 //! Arrays saved by `numpy.save`.
 //!
 //! A `.npy` file holds one array of shape `[n, ...]`: `n` items of the remaining shape. Elements may be `f4`, `f8`
-//! or `u1`, in either byte order and in C or Fortran order. They are taken as the numbers they are: `u1` is not
-//! scaled to [0, 1], and an `f8` beyond the range of `f32` counts as not finite.
+//! or `u1`, in either byte order and in C or Fortran order. `u1` counts as pixels, whose default scale is 1/255; an `f8`
+//! beyond the range of `f32` counts as not finite.
 //!
 //! The header is a Python literal. [`check_header`] admits only what plain arrays need before `npyz` parses it,
 //! because that parser overflows on large shapes and takes exponential time on nested brackets.
@@ -11,41 +11,28 @@ use std::path::Path;
 
 use npyz::{DType, NpyFile, NpyHeader, Order};
 
+use super::array::{Array, PIXEL_FULL_SCALE};
 use super::file::{self, size};
-use super::{DataError, Dataset};
+use super::DataError;
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 /// numpy writes about 100 bytes for the arrays read here.
 const MAX_HEADER_BYTES: usize = 10_000;
+/// The start of a file in which the header of every array read here ends.
+pub(super) const HEADER_WITHIN: usize = 12 + MAX_HEADER_BYTES;
 
 /// Reads the whole array in `path`.
-pub(super) fn load(path: &Path) -> Result<Dataset, DataError> {
+pub(super) fn load(path: &Path) -> Result<Array, DataError> {
     parse(&file::read(path)?, path)
 }
 
-/// Reads the bytes of a `.npy` file; `path` names the data set and serves messages.
-fn parse(bytes: &[u8], path: &Path) -> Result<Dataset, DataError> {
-    let bad_header = |reason: String| DataError::BadHeader { path: path.to_owned(), reason };
-    let data_start = check_header(bytes, path)?;
-    let header = NpyHeader::from_reader(bytes).map_err(|error| bad_header(error.to_string()))?;
-    let wrong_type = |found| DataError::WrongType { path: path.to_owned(), found };
-    let DType::Plain(element) = header.dtype() else { return Err(wrong_type(header.dtype().descr())) };
-    let element = element.to_string();
-    let element_bytes = match element.get(1..) {
-        Some("f4") => 4,
-        Some("f8") => 8,
-        Some("u1") => 1,
-        _ => return Err(wrong_type(element)),
-    };
-
-    let shape = header.shape().iter().map(|&axis| usize::try_from(axis)).collect::<Result<Vec<_>, _>>();
-    let shape = shape.map_err(|error| bad_header(error.to_string()))?;
+/// Reads the bytes of a `.npy` file; `path` names the array and serves messages.
+pub(super) fn parse(bytes: &[u8], path: &Path) -> Result<Array, DataError> {
+    let Header { inner, data_start, element_bytes, shape, file_bytes: expected, .. } = Header::read(bytes, path)?;
     let name = path.display().to_string();
     if shape.len() < 2 {
         return Err(DataError::Shape { name, expected: "[n, ...] with at least two axes", found: shape });
     }
-    // `check_header` made sure that eight times the product fits.
-    let expected = size(data_start).saturating_add(header.len().saturating_mul(element_bytes));
     let found = size(bytes.len());
     if found < expected {
         return Err(DataError::Truncated { path: path.to_owned(), expected, found });
@@ -54,8 +41,8 @@ fn parse(bytes: &[u8], path: &Path) -> Result<Dataset, DataError> {
         return Err(DataError::TrailingBytes { path: path.to_owned(), expected, found });
     }
 
-    let order = header.order();
-    let array = NpyFile::with_header(header, bytes.get(data_start..).unwrap_or_default());
+    let order = inner.order();
+    let array = NpyFile::with_header(inner, bytes.get(data_start..).unwrap_or_default());
     let values = match element_bytes {
         4 => array.into_vec::<f32>(),
         // Rounds to nearest; what does not fit becomes infinite, which `Dataset::new` rejects.
@@ -68,7 +55,45 @@ fn parse(bytes: &[u8], path: &Path) -> Result<Dataset, DataError> {
         Order::C => values,
         Order::Fortran => row_major(&values, &shape),
     };
-    Dataset::new(name, shape.into_iter().skip(1).collect(), values)
+    let full_scale = if element_bytes == 1 { PIXEL_FULL_SCALE } else { 1.0 };
+    Ok(Array { name, shape, values, full_scale })
+}
+
+/// What stands before the data.
+pub(super) struct Header {
+    inner: NpyHeader,
+    data_start: usize,
+    /// 1, 4 or 8.
+    element_bytes: u64,
+    /// As numpy writes it: `f4`, `f8` or `u1`.
+    pub(super) element: String,
+    /// Every axis.
+    pub(super) shape: Vec<usize>,
+    /// Length of a whole file with this header.
+    pub(super) file_bytes: u64,
+}
+
+impl Header {
+    /// Understands the header at the start of `bytes`; `path` serves messages.
+    pub(super) fn read(bytes: &[u8], path: &Path) -> Result<Self, DataError> {
+        let bad_header = |reason: String| DataError::BadHeader { path: path.to_owned(), reason };
+        let data_start = check_header(bytes, path)?;
+        let inner = NpyHeader::from_reader(bytes).map_err(|error| bad_header(error.to_string()))?;
+        let wrong_type = |found| DataError::WrongType { path: path.to_owned(), found };
+        let DType::Plain(element) = inner.dtype() else { return Err(wrong_type(inner.dtype().descr())) };
+        let element = element.to_string();
+        let element_bytes = match element.get(1..) {
+            Some("f4") => 4,
+            Some("f8") => 8,
+            Some("u1") => 1,
+            _ => return Err(wrong_type(element)),
+        };
+        let shape = inner.shape().iter().map(|&axis| usize::try_from(axis)).collect::<Result<Vec<_>, _>>();
+        let shape = shape.map_err(|error| bad_header(error.to_string()))?;
+        // `check_header` made sure that eight times the product fits.
+        let file_bytes = size(data_start).saturating_add(inner.len().saturating_mul(element_bytes));
+        Ok(Self { data_start, element_bytes, element: element.split_at(1).1.to_owned(), shape, file_bytes, inner })
+    }
 }
 
 /// Where the data start, if the header is whole and as simple as that of a plain array: printable text without

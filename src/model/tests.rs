@@ -283,7 +283,7 @@ fn tensors_of_unequal_type_are_refused() {
 }
 
 fn digits() -> Dataset {
-    DataSource::Digits.load(Split::Train, Seed(0)).unwrap().take(0..300).unwrap()
+    DataSource::digits().load(Split::Train, Seed(0)).unwrap().take(0..300).unwrap()
 }
 
 fn plan(epochs: usize) -> TrainingPlan {
@@ -417,7 +417,7 @@ fn the_embedded_model_is_the_digits_preset_trained_on_the_embedded_digits() {
     let model = super::embedded::digits().unwrap();
     assert_eq!(model.vae.architecture(), &Architecture::preset("digits", &[8, 8]).unwrap());
     let training = model.training.unwrap();
-    assert_eq!(training.data_sha256, DataSource::Digits.load(Split::Train, Seed(0)).unwrap().sha256());
+    assert_eq!(training.data_sha256, DataSource::digits().load(Split::Train, Seed(0)).unwrap().sha256());
     assert_eq!(
         training.plan,
         TrainingPlan { epochs: 300, batch_size: 64, learning_rate: 1e-3, beta: 1.0, seed: Seed(0) }

@@ -7,6 +7,7 @@ use vaecert::model::Model;
 use crate::support::{files_below, quick, vaecert};
 
 mod claims;
+mod data;
 mod gamma_sum;
 mod snapshots;
 

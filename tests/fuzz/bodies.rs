@@ -56,7 +56,7 @@ static WEIGHTS: LazyLock<String> =
 
 /// The data that the entries are about: the first test images, so that a certificate about them is verified.
 static ITEMS: LazyLock<Dataset> =
-    LazyLock::new(|| DataSource::Digits.load(Split::Test, Seed(0)).unwrap().take(0..2).unwrap());
+    LazyLock::new(|| DataSource::digits().load(Split::Test, Seed(0)).unwrap().take(0..2).unwrap());
 
 /// The checker on every entry of a file that is almost a certificate: hashes, words and indices, which no chance gets
 /// right, are made to fit the embedded model and these data, so that everything behind them is reached. What came of

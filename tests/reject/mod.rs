@@ -4,6 +4,7 @@
 use std::path::Path;
 
 mod claims;
+mod data;
 mod gamma_sum;
 
 use crate::support::{npy, quick, vaecert, Answer};

@@ -1,10 +1,13 @@
 //! Files written by hand, byte by byte as numpy writes them, against the reader.
 
 use super::*;
+use crate::data::{Dataset, Preprocessing};
 use proptest::prelude::*;
 
+/// Numbers as they are in the file, bytes too.
 fn read(bytes: &[u8]) -> Result<Dataset, DataError> {
-    parse(bytes, Path::new("a.npy"))
+    let unscaled = Preprocessing { scale: Some(1.0), ..Preprocessing::default() };
+    unscaled.apply(parse(bytes, Path::new("a.npy"))?)
 }
 
 /// A version 1.0 file with this header text, padded as numpy does.
@@ -38,6 +41,13 @@ fn a_small_array_of_each_type_and_byte_order_is_read() {
         let data = read(&array(descr, false, "(2, 3)", data)).unwrap();
         assert_eq!((data.item_shape(), data.values()), (&[3][..], &values[..]), "{descr}");
     }
+}
+
+#[test]
+fn bytes_are_pixels_and_other_numbers_are_not() {
+    let dataset = |bytes: &[u8]| parse(bytes, Path::new("a.npy")).unwrap().dataset().unwrap();
+    assert_eq!(dataset(&array("|u1", false, "(1, 2)", &[51, 255])).values(), [0.2, 1.0]);
+    assert_eq!(dataset(&array("<f4", false, "(1, 2)", &little(&[51.0, 255.0]))).values(), [51.0, 255.0]);
 }
 
 #[test]
