@@ -20,15 +20,20 @@
 //!
 //! # Files, in the order in which they build on each other
 //!
-//! `rounding` · `matrix`: products, Cholesky factors, eigenvalues · `normal`: Φ · `binomial`: tails · `secant`: slopes of
-//! activations · `model`: the file and its networks · `draws`: the noise · `reach`: the lemma · `checker`: the steps ·
-//! `report`
+//! `rounding` · `matrix`: products, Cholesky factors, eigenvalues · `normal`: Φ · `binomial`: tails · `activation` ·
+//! `secant`: slopes of activations · `windows` · `kernels`: convolutions · `map`: what a layer does first · `network`: layers
+//! one after the other · `model`: the file · `draws`: the noise · `wide`: the lemma without full matrices · `reach`: the lemma ·
+//! `checker`: the steps · `report`
 
+mod activation;
 mod binomial;
 mod checker;
 mod draws;
+mod kernels;
+mod map;
 mod matrix;
 mod model;
+mod network;
 mod normal;
 mod reach;
 mod report;
@@ -36,6 +41,10 @@ mod rounding;
 mod secant;
 #[cfg(test)]
 mod tests;
+mod wide;
+mod windows;
+#[cfg(test)]
+mod written;
 
 pub use checker::{Checker, Data, Fresh};
 pub use report::{Rejection, Report, Step, Verdict};
