@@ -269,8 +269,8 @@ fn read_layer(
 
 /// What one entry of an index stands for: nothing for −1; none if it is no entry.
 fn place(value: f64, inputs: usize) -> Option<Option<usize>> {
-    let after = value + 1.0;
-    // Whole numbers up to 2²² are exact; the cast saturates.
+    let after = if value.fract().abs() > 0.0 { f64::NAN } else { value + 1.0 };
+    // Whole numbers up to 2²² are exact; the cast saturates, and makes NaN 0.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let whole = after as usize;
     (whole <= inputs && (whole as f64 - after).abs() <= 0.0).then_some(whole.checked_sub(1))

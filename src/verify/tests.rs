@@ -26,6 +26,7 @@ use crate::testing::seeded;
 mod activations;
 mod files;
 mod maps;
+mod wide;
 
 fn uniform(stream: &mut Stream) -> f64 {
     2.0 * stream.random::<f64>() - 1.0
@@ -761,8 +762,12 @@ impl Case {
         }
         let code = model.encode(input);
         let scale: Vec<f64> = code.std.iter().map(|(low, _)| 1.0 / low).collect();
-        let mut mean = scalings(&model.mean, &code.mean_trace, rho, Some(&scale), 1.5);
-        let mut std = scalings(&model.std, &code.std_trace, rho, None, 1.5);
+        let found = |network: &Network, trace: &Trace, scale| match network.tail() {
+            0 => scalings(network, trace, rho, scale, 1.5),
+            _ => wide::found(network, trace, rho, scale).evidence,
+        };
+        let mut mean = found(&model.mean, &code.mean_trace, Some(&scale));
+        let mut std = found(&model.std, &code.std_trace, None);
         if method == Method::LinearRegion {
             mean.chains.iter_mut().chain(&mut std.chains).flatten().for_each(|layer| *layer = LayerScalings::default());
         }

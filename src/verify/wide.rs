@@ -47,7 +47,7 @@ pub(super) struct Wide<'a> {
     scale: Option<&'a [f64]>,
     core: Core,
     /// D of the current layer; after a step d of that layer.
-    diagonal: Vec<f64>,
+    pub(super) diagonal: Vec<f64>,
 }
 
 enum Core {

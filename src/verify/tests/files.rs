@@ -95,6 +95,8 @@ fn files_of_other_versions_and_bad_layers_are_refused_with_a_reason() {
     for (reason, expected) in [
         (tensor(3, 1, 0, 2.0), "whole numbers from -1 to 1"),
         (tensor(3, 1, 0, 0.5), "whole numbers from -1 to 1"),
+        (tensor(3, 1, 0, 1e-30), "whole numbers from -1 to 1"),
+        (tensor(3, 1, 0, 1e30), "whole numbers from -1 to 1"),
         (tensor(3, 1, 0, -2.0), "whole numbers from -1 to 1"),
         (tensor(3, 1, 0, f32::NAN), "not finite"),
         (tensor(0, 0, 0, f32::INFINITY), "not finite"),
