@@ -24,11 +24,12 @@
 //! **Rounding.** A smaller P, larger D and larger γ are on the safe side, and what was computed is taken as exact by the next
 //! step. D, d, γ are sums of positive terms, rounded upwards. No number but 0 among d and γ is below [`LEAST`].
 
-use super::map::larger;
-use super::matrix::{dominating, factor, factor_error, product, roundings, underflow, Matrix};
+use super::matrix::{dominating, roundings, underflow, Matrix};
 use super::network::{Network, Points, LARGEST_MATRIX};
+use super::norms::larger;
 use super::rounding::{gamma, lowered, norm, raised, GUARD, TINY, UNIT};
 use super::secant::Slope;
+use super::whitening::{add_lower_square, too_small, Whitening};
 
 /// d and γ are raised to this unless they are 0.
 const LEAST: f64 = 1e-200;
@@ -36,9 +37,6 @@ const LEAST: f64 = 1e-200;
 const ROWS: usize = 256;
 /// Most values of one layer for all rows computed together.
 const LARGEST_CHUNK: usize = 1 << 22;
-/// Rows and columns of a part of a product of which only the lower triangle is wanted, or whose factor has no other.
-const PART: usize = 64;
-
 /// Q of a wide layer, as P and D or as p, γ and D.
 pub(super) struct Wide<'a> {
     network: &'a Network,
@@ -55,12 +53,6 @@ enum Core {
     Matrix(Matrix),
     /// p, and γ of the current layer.
     Number(f64, Vec<f64>),
-}
-
-/// M and a factor with aᵀP⁻¹a ≤ (factor·‖Ma‖)² for every a; M is lower triangular.
-struct Whitening {
-    matrix: Matrix,
-    factor: f64,
 }
 
 /// A bound of d or γ, out of the reach of underflow.
@@ -293,45 +285,6 @@ impl<'a> Wide<'a> {
     }
 }
 
-impl Whitening {
-    /// LLᵀ ≼ P by a factorisation of P less its error; M ≈ L⁻¹, and if r = ‖I − ML‖_F < 1, then L⁻¹ = (I − (I − ML))⁻¹M, so
-    /// that aᵀP⁻¹a ≤ ‖L⁻¹a‖² ≤ (‖Ma‖/(1 − r))².
-    fn new(p: &Matrix) -> Result<Self, String> {
-        let size = p.rows;
-        let lost = factor_error(size, (0..size).map(|i| p.at(i, i)).sum());
-        let entry = |i, j| if i == j { p.at(i, i) - lost } else { p.at(i, j) };
-        let lower = factor(size, entry).ok_or_else(too_small)?;
-        let matrix = inverse(&lower);
-        let back = times_lower(&matrix, &lower);
-        let residual = Matrix::new(size, size, |i, j| f64::from(u8::from(i == j)) - back.at(i, j));
-        let rounding = gamma(roundings(size) + 1) * matrix.norm() * lower.norm() + underflow(size, size, size + 1);
-        let r = GUARD * (residual.norm() + rounding + UNIT * size as f64);
-        if r < 0.5 {
-            Ok(Self { matrix, factor: raised(1.0 / (1.0 - r), 2.0) })
-        } else {
-            Err(too_small())
-        }
-    }
-
-    /// factor·Ma for every row a: off by factor·‖M‖_F times the error of a, and by γ_k‖M‖_F‖a‖.
-    fn apply(&self, rows: &Points) -> Points {
-        let size = self.matrix.rows;
-        let mut values = Matrix::new(rows.values.rows, size, |_, _| 0.0);
-        for from in (0..size).step_by(PART) {
-            let to = (from + PART).min(size);
-            let part = product(&rows.values.block(0..rows.values.rows, 0..to), &self.matrix.block(from..to, 0..to));
-            for i in 0..part.rows {
-                values.row_mut(i)[from..to].copy_from_slice(part.row(i));
-            }
-        }
-        let (m, relative) = (self.matrix.norm(), gamma(roundings(size) + 1));
-        let lost = underflow(1, size, size + 1);
-        let error = |i: usize| GUARD * m * (rows.errors[i] + relative * norm(rows.values.row(i))) + lost;
-        let errors = (0..values.rows).map(error).collect();
-        Points { values, errors }.scaled(std::iter::repeat(self.factor), self.factor)
-    }
-}
-
 /// λ′ and at least q, for λ″ = √(λD); none if λ is too small for that.
 fn split(scaling: f64, d: f64) -> Option<(f64, f64)> {
     if d <= 0.0 {
@@ -354,50 +307,4 @@ fn passed(gamma: &[f64], slopes: &[Slope]) -> Vec<f64> {
         }
     };
     gamma.iter().zip(slopes).map(one).collect()
-}
-
-fn too_small() -> String {
-    "what is left of P is not certainly positive definite: the scalings are too small".to_owned()
-}
-
-/// Adds MMᵀ to the lower triangle of `sum`.
-fn add_lower_square(sum: &mut Matrix, m: &Matrix) {
-    for from in (0..m.rows).step_by(PART) {
-        let to = (from + PART).min(m.rows);
-        let part = product(&m.block(from..to, 0..m.columns), &m.block(0..to, 0..m.columns));
-        for i in 0..part.rows {
-            sum.row_mut(from + i)[..to].iter_mut().zip(part.row(i)).for_each(|(sum, value)| *sum += value);
-        }
-    }
-}
-
-/// AB for lower triangular matrices.
-fn times_lower(a: &Matrix, b: &Matrix) -> Matrix {
-    let (size, turned) = (a.rows, b.transposed());
-    let mut out = Matrix::new(size, size, |_, _| 0.0);
-    for from in (0..size).step_by(PART) {
-        let to = (from + PART).min(size);
-        let part = product(&a.block(from..to, 0..to), &turned.block(0..to, 0..to));
-        for i in 0..part.rows {
-            out.row_mut(from + i)[..to].copy_from_slice(part.row(i));
-        }
-    }
-    out
-}
-
-/// Approximately the inverse of a lower triangular matrix.
-fn inverse(lower: &Matrix) -> Matrix {
-    let size = lower.rows;
-    let mut out = Matrix::new(size, size, |_, _| 0.0);
-    for i in 0..size {
-        let (above, rest) = out.entries.split_at_mut(i * size);
-        let row = &mut rest[..=i];
-        row[i] = 1.0;
-        for (k, factor) in lower.row(i)[..i].iter().enumerate().filter(|(_, factor)| **factor != 0.0) {
-            let other = &above[k * size..=k * size + k];
-            row.iter_mut().zip(other).for_each(|(entry, other)| *entry -= factor * other);
-        }
-        row.iter_mut().for_each(|entry| *entry /= lower.at(i, i));
-    }
-    out
 }

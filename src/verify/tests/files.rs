@@ -67,8 +67,26 @@ fn a_model_with_layers_of_every_kind_is_evaluated_as_by_hand() {
         assert!((found - 1.0 / (1.0 + (-(logit + 0.125f64)).exp())).abs() < 1e-15, "{found} {logit}");
     }
     assert!(found.errors[0] > 0.0 && found.errors[0] < 1e-13);
-    // A window of the maximum shares nothing with another, ELU is as steep as 1.5.
-    assert!(model.mean.lipschitz() >= 1.5);
+    // A window of the maximum shares nothing with another, the convolution's channels have norms √2 and 1, ELU is as steep as
+    // 1.5; the bound with absolute values is √(3/2 + √5/2).
+    let steep = model.mean.lipschitz();
+    assert!(steep >= 1.5 * 2.0f64.sqrt() && steep < 1.5 * 1.7, "{steep}");
+    // An error in front of a steep slope grows as much: ELU at −10⁻³, twice as steep as its end at 0.
+    let parts = every_kind().1.map(|_| vec![dense(1, 1, r#"{"elu":{"alpha":2.0}}"#, vec![1.0], vec![0.0])]);
+    let [_, _, _, decoder] = parts;
+    let head = || vec![dense(1, 1, r#""identity""#, vec![1.0], vec![0.0])];
+    let file = file_of(
+        &[1],
+        1,
+        &[vec![], head(), head(), decoder],
+        r#""softplus","std_floor":0.1"#,
+        r#"{"gaussian":{"std":1.0}}"#,
+    );
+    let elu = Model::read(&file).unwrap().decoder;
+    let values = Matrix { rows: 1, columns: 1, entries: vec![-1e-3] };
+    let found = elu.forward(super::super::network::Points { values, errors: vec![1e-3] });
+    assert!(found.errors[0] >= found.values.at(0, 0).abs() && found.errors[0] < 2.1e-3, "{}", found.errors[0]);
+    assert!((found.values.at(0, 0) - 2.0 * (-1e-3f64).exp_m1()).abs() < 1e-15);
 }
 
 #[test]

@@ -7,9 +7,14 @@ pub(super) struct Found {
     slopes: Vec<Vec<Slope>>,
 }
 
-/// Scalings of every unit, large enough: each step in front of the tail takes less than its share of half of P, and λ is at
-/// least four times D.
+/// Scalings that are large enough: each step in front of the tail takes less than its share of half of P, and λ is at least
+/// four times D.
 pub(super) fn found(network: &Network, trace: &Trace, rho: f64, scale: Option<&[f64]>) -> Found {
+    tight(network, trace, rho, scale, 1.0).unwrap()
+}
+
+/// Scalings of every unit, `part` of what is large enough; none where that is too small.
+fn tight(network: &Network, trace: &Trace, rho: f64, scale: Option<&[f64]>, part: f64) -> Option<Found> {
     let (hidden, tail) = (network.layers.len() - 1, network.tail());
     let full: Vec<Matrix> = network.layers.iter().map(|layer| weight(layer)).collect();
     let mut reached: Vec<f64> = (0..full[0].rows).map(|j| rho * size(full[0].row(j)) * (1.0 + 1e-9)).collect();
@@ -25,8 +30,9 @@ pub(super) fn found(network: &Network, trace: &Trace, rho: f64, scale: Option<&[
             let open = slopes[l].iter().filter(|slope| slope.half_width > 0.0).count() as f64;
             // ‖a_j‖² as the wide input sees it is γ_j, at most the number of rows it can meet times as large.
             let share = |j: usize| 2.0 * tail as f64 * open * crowd(network, l) * size(rows.row(j)).powi(2);
-            let scalings: Vec<f64> = (0..rows.rows).map(|j| 4.0 * (share(j) + wide.diagonal[j]) + 1e-9).collect();
-            wide.step(l, &scalings.iter().map(|&scaling| Some(scaling)).collect::<Vec<_>>()).unwrap();
+            let one = |j| 4.0 * part * share(j) + (1.0 + 3.0 * part) * wide.diagonal[j] + 1e-9;
+            let scalings: Vec<f64> = (0..rows.rows).map(one).collect();
+            wide.step(l, &scalings.iter().map(|&scaling| Some(scaling)).collect::<Vec<_>>()).ok()?;
             chain.push(LayerScalings { units: (0..rows.rows).collect(), scalings });
             if l + 1 < target {
                 wide.advance(l + 1);
@@ -35,9 +41,9 @@ pub(super) fn found(network: &Network, trace: &Trace, rho: f64, scale: Option<&[
             rows = product(&full[l + 1], &weighted);
         }
         if target < tail {
-            reached = wide.moves(target, rho).unwrap();
+            reached = wide.moves(target, rho).ok()?;
         } else {
-            let mut bound = wide.bound(tail).unwrap();
+            let mut bound = wide.bound(tail).ok()?;
             for l in tail..=i {
                 let scaling = 1.5 * bound.norm();
                 chain.push(LayerScalings { units: (0..bound.rows).collect(), scalings: vec![scaling; bound.rows] });
@@ -50,13 +56,17 @@ pub(super) fn found(network: &Network, trace: &Trace, rho: f64, scale: Option<&[
         }
         chains.push(chain);
     }
-    Found { evidence: NetworkEvidence { chains }, slopes }
+    Some(Found { evidence: NetworkEvidence { chains }, slopes })
 }
 
 /// 1, or for a wide input a bound of how much larger γ_j may be than ‖a_j‖² in these small networks.
 fn crowd(network: &Network, layer: usize) -> f64 {
     let narrow = network.layers[0].map.inputs() <= network.narrow_input;
-    if narrow { 1.0 } else { 1e4 * 1e2f64.powi(i32::try_from(layer).unwrap()) }
+    if narrow {
+        1.0
+    } else {
+        1e4 * 1e2f64.powi(i32::try_from(layer).unwrap())
+    }
 }
 
 fn size(values: &[f64]) -> f64 {
@@ -69,9 +79,16 @@ fn windows(input: [usize; 3], output: [usize; 3], kernel: usize, stride: usize, 
     )
 }
 
-fn convolution(input: [usize; 3], output: [usize; 3], kernel: usize, activation: &str, stream: &mut Stream) -> FileLayer {
+fn convolution(
+    input: [usize; 3],
+    output: [usize; 3],
+    kernel: usize,
+    activation: &str,
+    stream: &mut Stream,
+) -> FileLayer {
     let shape = vec![output[0], input[0], kernel, kernel];
-    let values = random_values(shape.iter().product(), 1.5 / (shape[1..].iter().product::<usize>() as f64).sqrt(), stream);
+    let values =
+        random_values(shape.iter().product(), 1.5 / (shape[1..].iter().product::<usize>() as f64).sqrt(), stream);
     FileLayer {
         map: format!(r#"{{"convolution":{}}}"#, windows(input, output, kernel, 1, 0)),
         activation: activation.to_owned(),
@@ -198,7 +215,10 @@ proptest! {
         let x = random_values(16, 1.0, &mut stream);
         let (code, rho, (narrow, narrow_input, _)) = (model.encode(&x), 10f64.powf(exponent), LIMITS[limits]);
         let network = limited(model.mean.clone(), narrow, narrow_input);
-        let Found { evidence, slopes } = found(&network, &code.mean_trace, rho, None);
+        // As small as they can be, to a factor of 2.
+        let parts = (0..40).map(|i| 0.5f64.powi(i));
+        let tightest = parts.map_while(|part| tight(&network, &code.mean_trace, rho, None, part)).last();
+        let Found { evidence, slopes } = tightest.unwrap();
         let reached = reach(&network, &code.mean_trace, rho, &evidence, None).unwrap();
         let (distance, moves) = (reached.distance(rho), reached.moves(rho));
         for _ in 0..100 {
@@ -210,19 +230,134 @@ proptest! {
             prop_assert!(size(&moved) <= distance);
             prop_assert!(moved.iter().zip(&moves).all(|(moved, most)| moved.abs() <= *most));
         }
-        for _ in 0..100 {
-            let chosen: Vec<Vec<f64>> = slopes.iter().map(|layer| layer.iter().map(|slope| {
-                let at = uniform(&mut stream);
-                slope.centre + slope.half_width * if stream.random() { at } else { at.signum() }
-            }).collect()).collect();
-            let moved = jacobian(&network, |l, j| chosen[l][j]);
+        for _ in 0..5 {
             let y = [uniform(&mut stream), uniform(&mut stream)];
-            prop_assert!(quadratic(&gram(&moved), &y) <= quadratic(&reached.gram, &y) * (1.0 + 1e-12));
+            let moved = |chosen: &[Vec<f64>]| quadratic(&gram(&jacobian(&network, |l, j| chosen[l][j])), &y);
+            let mut chosen: Vec<Vec<f64>> = slopes.iter().map(|layer| layer.iter().map(|slope| slope.centre).collect()).collect();
+            let mut most = moved(&chosen);
+            // Slope by slope to the end that leads farther.
+            for (l, j) in (0..slopes.len()).flat_map(|l| (0..slopes[l].len()).map(move |j| (l, j))) {
+                for sign in [1.0, -1.0] {
+                    let before = chosen[l][j];
+                    chosen[l][j] = slopes[l][j].centre + sign * slopes[l][j].half_width;
+                    let found = if slopes[l][j].half_width > 0.0 { moved(&chosen) } else { most };
+                    if found < most { chosen[l][j] = before } else { most = found }
+                }
+            }
+            prop_assert!(most <= quadratic(&reached.gram, &y) * (1.0 + 1e-12), "{} {}", most, quadratic(&reached.gram, &y));
         }
         // Within a small ball nearly nothing is lost, but for a wide input.
         if exponent < -2.5 && which == 3 && narrow_input >= 16 {
             let here = jacobian(&network, |l, j| slopes[l][j].centre);
             prop_assert!(distance < 1.2 * rho * spectral_norm(&here, 100), "{} {}", distance, spectral_norm(&here, 100));
+        }
+    }
+}
+
+/// What the module's comment says, by plain formulas on full matrices: the squared moves of every unit of layer `target` for
+/// ρ = 1 and Q of that layer.
+fn specified(network: &Network, slopes: &[Vec<Slope>], scalings: &[Vec<f64>], target: usize) -> (Vec<f64>, Matrix) {
+    let full: Vec<Matrix> = network.layers.iter().map(|layer| weight(layer)).collect();
+    let schur = |w: &Matrix, d: &[f64]| -> Vec<f64> {
+        let v: Vec<f64> =
+            (0..w.rows).map(|i| (0..w.columns).map(|k| w.at(i, k).powi(2) * d[k]).sum::<f64>().sqrt()).collect();
+        let least = 1e-6 * v.iter().copied().fold(0.0, f64::max);
+        let v: Vec<f64> = v.into_iter().map(|v| v.max(least)).collect();
+        let pulled = |k: usize| d[k] * (0..w.rows).map(|i| w.at(i, k).abs() * v[i]).sum::<f64>();
+        let pulled: Vec<f64> = (0..w.columns).map(pulled).collect();
+        let one =
+            |i| if v[i] > 0.0 { (0..w.columns).map(|k| w.at(i, k).abs() * pulled[k]).sum::<f64>() / v[i] } else { 0.0 };
+        (0..w.rows).map(one).collect()
+    };
+    let dim = full[0].columns;
+    let wide_input = dim > network.narrow_input;
+    let (mut p, mut rows, mut number) = (diagonal(&vec![1.0; dim]), full[0].clone(), 1.0);
+    let (mut d, mut gammas) = (vec![0.0; rows.rows], schur(&full[0], &vec![1.0; dim]));
+    for l in 0..target {
+        let (mut least, before) = (p.clone(), d.clone());
+        let mut most: f64 = 0.0;
+        for j in 0..rows.rows {
+            let (c, w, scaling) = (slopes[l][j].centre, slopes[l][j].half_width, scalings[l][j]);
+            d[j] = c * c * before[j];
+            if w > 0.0 {
+                let first = scaling - (scaling * before[j]).sqrt();
+                d[j] = c * c * before[j] * scaling.sqrt() / (scaling.sqrt() - before[j].sqrt()) + scaling * w * w;
+                most = most.max(gammas[j] / first);
+                least = Matrix::new(dim, dim, |a, b| least.at(a, b) - rows.at(j, a) * rows.at(j, b) / first);
+            }
+        }
+        (p, number) = (least, number - most);
+        let centres: Vec<f64> = slopes[l].iter().map(|slope| slope.centre).collect();
+        rows = product(&full[l + 1], &Matrix::new(dim, centres.len(), |i, j| centres[j] * rows.at(j, i)));
+        gammas = gammas.iter().zip(&centres).map(|(gamma, c)| c * c * gamma).collect();
+        if l + 1 < target {
+            (d, gammas) = (schur(&full[l + 1], &d), schur(&full[l + 1], &gammas));
+        }
+    }
+    let own = Matrix::new(d.len(), full[target].rows, |k, i| d[k] * full[target].at(i, k)).transposed();
+    let own = product(&own, &full[target]);
+    let inverse = match wide_input {
+        true => diagonal(&vec![1.0 / number; dim]),
+        false => solve(&factor(dim, |i, j| p.at(i, j)).unwrap(), diagonal(&vec![1.0; dim])),
+    };
+    let nominal = product(&product(&rows, &inverse), &rows);
+    let square = |i: usize| match wide_input {
+        true => (0..gammas.len()).map(|k| full[target].at(i, k).powi(2) * gammas[k]).sum::<f64>() / number,
+        false => nominal.at(i, i),
+    };
+    let moves = (0..own.rows).map(|i| square(i) + own.at(i, i)).collect();
+    (moves, Matrix::new(own.rows, own.rows, |i, j| nominal.at(i, j) + own.at(i, j)))
+}
+
+/// Through every layer in front of the tail.
+fn climb(wide: &mut Wide<'_>, scalings: &[Vec<f64>]) {
+    for (l, layer) in scalings.iter().enumerate() {
+        wide.step(l, &layer.iter().map(|&scaling| Some(scaling)).collect::<Vec<_>>()).unwrap();
+        if l + 1 < scalings.len() {
+            wide.advance(l + 1);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(seeded(60))]
+
+    #[test]
+    fn wide_layers_are_bounded_as_specified(limits in 0..LIMITS.len(), exponent in -2.0..0.5f64, halvings in 0..20i32, seed: u64) {
+        let mut stream = Seed(seed).stream("specified");
+        let model = convolutional(r#""softplus""#, &mut stream);
+        let code = model.encode(&random_values(16, 1.0, &mut stream));
+        let (narrow, narrow_input, tail) = LIMITS[limits];
+        let network = limited(model.mean.clone(), narrow, narrow_input);
+        let rho = 10f64.powf(exponent);
+        let parts = (0..=halvings).rev().map(|i| 0.5f64.powi(i));
+        let found = parts.into_iter().find_map(|part| tight(&network, &code.mean_trace, rho, None, part)).unwrap();
+        for chain in &found.evidence.chains {
+            let target = chain.len().min(tail);
+            let scalings: Vec<Vec<f64>> = chain.iter().map(|layer| layer.scalings.clone()).collect();
+            let (moves, expected) = specified(&network, &found.slopes, &scalings, target);
+            let mut wide = Wide::new(&network, &found.slopes, None);
+            climb(&mut wide, &scalings[..target]);
+            for (found, expected) in wide.moves(target, 1.0).unwrap().iter().zip(&moves) {
+                // A unit that sees nothing does not move.
+                prop_assert!((found * found - expected).abs() <= 1e-7 * expected + 1e-100, "{} {}", found * found, expected);
+            }
+            if target == tail {
+                let bound = wide.bound(tail).unwrap();
+                let off = Matrix::new(bound.rows, bound.rows, |i, j| bound.at(i, j) - expected.at(i, j)).norm();
+                prop_assert!(off < 1e-7 * expected.norm(), "{} {}", off, expected.norm());
+                // Factors of the rows, where the tail is the output alone.
+                if tail + 1 == network.layers.len() {
+                    let scale = [0.25, 3.0];
+                    let mut scaled = Wide::new(&network, &found.slopes, Some(&scale));
+                    climb(&mut scaled, &scalings[..target]);
+                    let scaled = scaled.bound(tail).unwrap();
+                    for (i, j) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+                        let expected = scale[i] * scale[j] * expected.at(i, j);
+                        prop_assert!((scaled.at(i, j) - expected).abs() < 1e-7 * scaled.norm(), "{} {}", scaled.at(i, j), expected);
+                    }
+                }
+            }
         }
     }
 }
@@ -263,17 +398,21 @@ fn a_single_wide_relu_is_found_by_hand() {
     let parts = [trunk, head(), head(), vec![dense(1, 1, r#""identity""#, vec![1.0], vec![0.0])]];
     let file = file_of(&[1], 1, &parts, r#""softplus","std_floor":0.1"#, r#""bernoulli""#);
     let model = Model::read(&file).unwrap();
-    let (code, network) = (model.encode(&[1.5]), limited(model.mean.clone(), 1, 1));
-    let with = |scaling: f64| {
-        let chains = vec![vec![LayerScalings { units: vec![0, 1], scalings: vec![scaling; 2] }]];
-        reach(&network, &code.mean_trace, 1.0, &NetworkEvidence { chains }, None)
-    };
-    // P = 1 − 2/λ, A₁ = 2·3/4, d = λ/16: Q = (9/4)/(1 − 2/λ) + λ/8, least at λ = 8: 4, the square of 2·1.
-    let found = with(8.0).unwrap().distance(1.0);
-    assert!((found - 2.0).abs() < 1e-12 && found >= 2.0, "{found}");
-    let expected = (2.25 / (1.0 - 2.0 / 16.0) + 2.0f64).sqrt();
-    assert!((with(16.0).unwrap().distance(1.0) - expected).abs() < 1e-12);
-    assert!(with(2.0).is_err() && with(1.0).is_err());
+    let code = model.encode(&[1.5]);
+    // With a wide input γ is 2 for both units, as much as both rows together.
+    for narrow_input in [1, 0] {
+        let network = limited(model.mean.clone(), 1, narrow_input);
+        let with = |scaling: f64| {
+            let chains = vec![vec![LayerScalings { units: vec![0, 1], scalings: vec![scaling; 2] }]];
+            reach(&network, &code.mean_trace, 1.0, &NetworkEvidence { chains }, None)
+        };
+        // P = 1 − 2/λ, A₁ = 2·3/4, d = λ/16: Q = (9/4)/(1 − 2/λ) + λ/8, least at λ = 8: 4, the square of 2·1.
+        let found = with(8.0).unwrap().distance(1.0);
+        assert!((found - 2.0).abs() < 1e-12 && found >= 2.0, "{found}");
+        let expected = (2.25 / (1.0 - 2.0 / 16.0) + 2.0f64).sqrt();
+        assert!((with(16.0).unwrap().distance(1.0) - expected).abs() < 1e-12);
+        assert!(with(2.0).is_err() && with(1.0).is_err());
+    }
 }
 
 #[test]
