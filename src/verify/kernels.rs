@@ -149,22 +149,28 @@ impl Kernels {
             let values = given.row(seen).chunks_exact(block.places.len());
             for (image, values) in block.images.clone().zip(values) {
                 let channel = &mut out.row_mut(image)[start..start + height * width];
-                let mut values = values.iter();
-                let mut place = block.places.start;
-                while place < block.places.end {
+                let (mut place, mut rest) = (block.places.start, values);
+                while !rest.is_empty() {
                     // The rest of one row of windows.
                     let (y, x) = (place / w.output[2], place % w.output[2]);
-                    let count = (w.output[2] - x).min(block.places.end - place);
-                    let row = w.place(0, y, ky);
-                    for (x, value) in (x..x + count).zip(values.by_ref()) {
-                        if let (Some(row), Some(column)) = (row, w.place(1, x, kx)) {
-                            channel[row * width + column] += value;
-                        }
+                    let (line, others) = rest.split_at((w.output[2] - x).min(rest.len()));
+                    if let Some(row) = w.place(0, y, ky) {
+                        self.add_line(&mut channel[row * width..(row + 1) * width], line, x, kx);
                     }
-                    place += count;
+                    (place, rest) = (place + line.len(), others);
                 }
             }
         }
+    }
+
+    /// Adds to a row of an image what place `kx` of neighbouring windows from `x` on gives to it.
+    fn add_line(&self, row: &mut [f64], values: &[f64], x: usize, kx: usize) {
+        let (stride, padding) = (self.windows.stride[1], self.windows.padding[1]);
+        let start = x * stride + kx * self.windows.dilation[1];
+        // Windows that see this place left of the image.
+        let before = padding.saturating_sub(start).div_ceil(stride).min(values.len());
+        let seen = row.iter_mut().skip((start + before * stride).saturating_sub(padding)).step_by(stride);
+        seen.zip(&values[before..]).for_each(|(place, value)| *place += value);
     }
 
     /// Calls `visit` with the place and the weight of everything that one value of the convolution sees.

@@ -124,7 +124,9 @@ impl Map {
             Self::MaxPool(windows) => Matrix {
                 rows: points.rows,
                 columns: self.outputs(),
-                entries: (0..points.rows).flat_map(|i| maxima(windows, points.row(i))).collect(),
+                entries: (0..points.rows)
+                    .flat_map(|i| windows.maxima(points.row(i), f64::NEG_INFINITY, larger))
+                    .collect(),
             },
         }
     }
@@ -198,22 +200,4 @@ pub(super) fn sharing(inputs: usize, index: &[Option<usize>]) -> usize {
     let mut readers = vec![0_usize; inputs];
     index.iter().flatten().for_each(|&from| readers[from] += 1);
     readers.into_iter().max().unwrap_or(0)
-}
-
-/// The maximum of every window; NaN where one is seen.
-fn maxima(w: &Windows, image: &[f64]) -> Vec<f64> {
-    let ([_, height, width], [channels, rows, columns]) = (w.input, w.output);
-    let mut out = Vec::with_capacity(channels * rows * columns);
-    for channel in image.chunks_exact(height * width) {
-        for y in 0..rows {
-            let lines =
-                || (0..w.kernel[0]).filter_map(|ky| w.place(0, y, ky)).map(|at| &channel[at * width..(at + 1) * width]);
-            for x in 0..columns {
-                let seen =
-                    lines().flat_map(|line| (0..w.kernel[1]).filter_map(|kx| w.place(1, x, kx)).map(|at| line[at]));
-                out.push(seen.fold(f64::NEG_INFINITY, |most, value| larger(value, most)));
-            }
-        }
-    }
-    out
 }

@@ -22,7 +22,7 @@
 //!
 //! `rounding` · `matrix`: products, Cholesky factors, eigenvalues · `normal`: Φ · `binomial`: tails · `activation` ·
 //! `secant`: slopes of activations · `windows` · `kernels`: convolutions · `map`: what a layer does first · `norms` ·
-//! `network`: layers one after the other · `model`: the file · `draws`: the noise · `whitening`, `wide`: the lemma without
+//! `precise`: one point in twice the precision · `network`: layers one after the other · `model`: the file · `draws`: the noise · `whitening`, `wide`: the lemma without
 //! full matrices · `reach`: the lemma · `checker`: the steps · `report`
 
 mod activation;
@@ -36,6 +36,7 @@ mod model;
 mod network;
 mod normal;
 mod norms;
+mod precise;
 mod reach;
 mod report;
 mod rounding;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::activation::{Activation, ACTIVATION_UNITS};
 use super::map::Map;
 use super::matrix::{gram, underflow, Matrix};
+use super::precise::Precise;
 use super::rounding::{gamma, norm, raised, GUARD, TINY, UNIT};
 
 /// Full matrices belong to layers at most so wide, and to inputs at most so wide if a layer is wider.
@@ -25,7 +26,7 @@ pub(super) struct Layer {
     /// At least ‖|W|‖₂.
     pub(super) absolute: f64,
     /// At least ‖b‖₂, each entry counted as often as it is added.
-    bias_norm: f64,
+    pub(super) bias_norm: f64,
 }
 
 /// Layers one after the other.
@@ -77,6 +78,12 @@ impl Layer {
         Self { map, bias, activation, spectral, absolute, bias_norm }
     }
 
+    /// b of one output.
+    pub(super) fn bias(&self, output: usize) -> f64 {
+        let repeated = self.map.outputs() / self.bias.len().max(1);
+        self.bias.get(output / repeated.max(1)).copied().unwrap_or(0.0)
+    }
+
     /// W x + b: an error carried over grows by ‖W‖₂, and an entry meets γ_k(|W||x| + |b|), unless it is only copied.
     pub(super) fn affine(&self, points: &Points) -> Points {
         let mut values = self.map.apply(&points.values);
@@ -107,7 +114,7 @@ impl Layer {
             return points;
         }
         points.values.entries.iter_mut().for_each(|value| *value = self.activation.value(*value));
-        let (lost, steepest) = (points.values.columns as f64 * TINY, self.activation.steepest().max(1.0));
+        let (lost, steepest) = (points.values.columns as f64 * TINY, self.activation.steepest());
         for (i, error) in points.errors.iter_mut().enumerate() {
             *error = GUARD * (steepest * *error + ACTIVATION_UNITS * UNIT * norm(points.values.row(i))) + lost;
         }
@@ -151,12 +158,11 @@ impl Network {
 
     /// The pre-activations at one exact point; the last layer has no activation, so its entry is the output.
     pub(super) fn trace(&self, input: &[f64]) -> Trace {
-        let values = Matrix { rows: 1, columns: input.len(), entries: input.to_vec() };
-        let (mut points, mut trace) = (Points::exact(values), Vec::new());
+        let (mut points, mut trace) = (Precise::exact(input), Vec::new());
         for layer in &self.layers {
-            let before = layer.affine(&points);
-            trace.push((before.values.entries.clone(), before.errors[0]));
-            points = layer.activated(before);
+            let before = points.affine(layer);
+            trace.push(before.rounded());
+            points = before.activated(layer.activation);
         }
         trace
     }

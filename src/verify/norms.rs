@@ -6,6 +6,8 @@ use super::rounding::raised;
 
 /// Norms of longer matrices are bounded crudely.
 const LONGEST_SIDE: usize = 4096;
+/// A convolution is written out for its norm if its shorter side is at most so long.
+const SHORT_SIDE: usize = 512;
 /// Multiplications that look for a vector with which the bound of a norm is sharp.
 const POWER_STEPS: usize = 6;
 /// Entries of such a vector are at least this part of the largest.
@@ -61,9 +63,22 @@ impl Map {
         let both = |norm| (norm, norm);
         match self {
             Self::Dense(weight) => (spectral_norm(weight, LONGEST_SIDE), weight.norm()),
-            Self::Convolution(_) | Self::Spread(_) => both(self.absolute_norm()),
+            Self::Convolution(_) | Self::Spread(_) => {
+                let absolute = self.absolute_norm();
+                (self.unrolled_norm().min(absolute), absolute)
+            }
             Self::Gather { inputs, index } => both(raised((sharing(*inputs, index) as f64).sqrt(), 1.0)),
             Self::MaxPool(windows) => both(raised((windows.sharing() as f64).sqrt(), 1.0)),
+        }
+    }
+
+    /// At least ‖W‖₂ of a matrix that is small enough to be written out; no bound for others.
+    fn unrolled_norm(&self) -> f64 {
+        let (short, long) = (self.inputs().min(self.outputs()), self.inputs().max(self.outputs()));
+        if short <= SHORT_SIDE && long <= LONGEST_SIDE {
+            spectral_norm(&self.rows(&(0..self.outputs()).collect::<Vec<_>>()), LONGEST_SIDE)
+        } else {
+            f64::INFINITY
         }
     }
 

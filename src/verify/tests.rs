@@ -26,6 +26,7 @@ use crate::testing::seeded;
 mod activations;
 mod files;
 mod maps;
+mod precise;
 mod wide;
 
 fn uniform(stream: &mut Stream) -> f64 {

@@ -111,4 +111,23 @@ impl Windows {
         };
         along(0).saturating_mul(along(1))
     }
+
+    /// The larger value of every window, channel by channel, by `larger`, which must keep what is no number; `least` is below
+    /// everything.
+    pub(super) fn maxima<T: Copy>(&self, image: &[T], least: T, larger: impl Fn(T, T) -> T) -> Vec<T> {
+        let ([_, height, width], [channels, rows, columns]) = (self.input, self.output);
+        let mut out = Vec::with_capacity(channels * rows * columns);
+        for channel in image.chunks_exact(height * width) {
+            for (y, x) in (0..rows).flat_map(|y| (0..columns).map(move |x| (y, x))) {
+                let mut most = least;
+                for line in (0..self.kernel[0]).filter_map(|ky| self.place(0, y, ky)) {
+                    for at in (0..self.kernel[1]).filter_map(|kx| self.place(1, x, kx)) {
+                        most = larger(channel[line * width + at], most);
+                    }
+                }
+                out.push(most);
+            }
+        }
+        out
+    }
 }
