@@ -267,9 +267,6 @@ impl Checker {
         expect(std.is_some() == (threat == Threat::Joint), Step::Evidence, || {
             format!("threat {threat}, and evidence for σ is present: {}", std.is_some())
         })?;
-        expect(self.model.mean.is_narrow() && self.model.std.is_narrow(), Step::Evidence, || {
-            "a layer of the encoder is too wide for this checker".to_owned()
-        })?;
         let moved = self.code_distance(rho, mean, code)?;
         let base = if p > 0.0 && p < 1.0 { quantile(p).lower } else { f64::NEG_INFINITY };
         let Some(std) = std else {
@@ -285,28 +282,22 @@ impl Checker {
         })
     }
 
-    /// At least ‖S⁻¹(μ(x+δ) − μ(x))‖ for every ‖δ‖ ≤ ρ. The rows of the last weight are divided by the least σ; rounding
-    /// them costs u‖S⁻¹W‖_F times the move of what the weight is applied to.
+    /// At least ‖S⁻¹(μ(x+δ) − μ(x))‖ for every ‖δ‖ ≤ ρ: the rows of the last weight are divided by the least σ.
     fn code_distance(&self, rho: f64, evidence: &NetworkEvidence, code: &Code) -> Result<f64, Rejection> {
-        let Some(last) = self.model.mean.layers.last() else {
-            return refuse(Step::Model, "no layer leads to the mean");
-        };
-        let weight = &last.weight;
-        let scaled = Matrix::new(weight.rows, weight.columns, |i, j| weight.at(i, j) / code.std[i].0);
-        let reached = reach(&self.model.mean, &code.mean_trace, rho, evidence, &scaled)
+        let scale: Vec<f64> = code.std.iter().map(|(low, _)| (1.0 / low).next_up()).collect();
+        let reached = reach(&self.model.mean, &code.mean_trace, rho, evidence, Some(&scale))
             .map_err(|Rejection { step, reason }| Rejection { step, reason: format!("mean network, {reason}") })?;
-        let rounding = GUARD * UNIT * scaled.norm() * reached.moved;
-        Ok((reached.distance(rho) + rounding).next_up())
+        Ok(reached.distance(rho))
     }
 
     /// At least the total variation between N(μ, σ(x+δ)²) and N(μ, σ(x)²) for every ‖δ‖ ≤ ρ: √(1 − e^{−E}) with
     /// E ≥ Σ ln cosh(Δ ln σᵢ), since the Bhattacharyya coefficient is Π cosh(Δ ln σᵢ)^{−1/2}. As ln cosh √v is concave in v,
     /// the sum is also at most d_z ln cosh(‖Δ ln σ‖/√d_z).
     fn std_variation(&self, rho: f64, evidence: &NetworkEvidence, code: &Code) -> Result<f64, Rejection> {
-        let (Some(last), Some((outputs, error))) = (self.model.std.layers.last(), code.std_trace.last()) else {
+        let Some((outputs, error)) = code.std_trace.last() else {
             return refuse(Step::Model, "no layer leads to the standard deviation");
         };
-        let reached = reach(&self.model.std, &code.std_trace, rho, evidence, &last.weight)
+        let reached = reach(&self.model.std, &code.std_trace, rho, evidence, None)
             .map_err(|Rejection { step, reason }| Rejection { step, reason: format!("σ network, {reason}") })?;
         let moves = reached.moves(rho);
         let slopes: Vec<f64> =

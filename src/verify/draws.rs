@@ -6,7 +6,8 @@ use rand_distr::{Distribution, StandardNormal};
 use sha2::{Digest, Sha256};
 
 use super::matrix::Matrix;
-use super::model::{Code, Model, Points};
+use super::model::{Code, Model};
+use super::network::Points;
 use super::rounding::{norm, GUARD, UNIT};
 
 /// Draws evaluated together, where layers are not so wide that fewer must do.

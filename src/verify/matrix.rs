@@ -1,5 +1,7 @@
 //! Matrices of doubles that are taken as exact; products, factors and eigenvalues with proved bounds of their error.
 
+use std::ops::Range;
+
 use super::rounding::{gamma, norm, GUARD, TINY};
 
 /// Rows and columns of one tile of a product.
@@ -31,6 +33,10 @@ impl Matrix {
         &self.entries[i * self.columns..(i + 1) * self.columns]
     }
 
+    pub(super) fn row_mut(&mut self, i: usize) -> &mut [f64] {
+        &mut self.entries[i * self.columns..(i + 1) * self.columns]
+    }
+
     pub(super) fn at(&self, i: usize, j: usize) -> f64 {
         self.entries[i * self.columns + j]
     }
@@ -42,6 +48,12 @@ impl Matrix {
 
     pub(super) fn transposed(&self) -> Self {
         Self::new(self.columns, self.rows, |i, j| self.at(j, i))
+    }
+
+    /// The part of these rows and columns.
+    pub(super) fn block(&self, rows: Range<usize>, columns: Range<usize>) -> Self {
+        let entries = rows.clone().flat_map(|i| &self.row(i)[columns.clone()]).copied().collect();
+        Self { rows: rows.len(), columns: columns.len(), entries }
     }
 
     /// These matrices side by side.

@@ -20,22 +20,34 @@
 //!
 //! # Files, in the order in which they build on each other
 //!
-//! `rounding` · `matrix`: products, Cholesky factors, eigenvalues · `normal`: Φ · `binomial`: tails · `secant`: slopes of
-//! activations · `model`: the file and its networks · `draws`: the noise · `reach`: the lemma · `checker`: the steps ·
-//! `report`
+//! `rounding` · `matrix`: products, Cholesky factors, eigenvalues · `normal`: Φ · `binomial`: tails · `activation` ·
+//! `secant`: slopes of activations · `windows` · `kernels`: convolutions · `map`: what a layer does first · `norms` ·
+//! `precise`: one point in twice the precision · `network`: layers one after the other · `model`: the file · `draws`: the noise · `whitening`, `wide`: the lemma without
+//! full matrices · `reach`: the lemma · `checker`: the steps · `report`
 
+mod activation;
 mod binomial;
 mod checker;
 mod draws;
+mod kernels;
+mod map;
 mod matrix;
 mod model;
+mod network;
 mod normal;
+mod norms;
+mod precise;
 mod reach;
 mod report;
 mod rounding;
 mod secant;
 #[cfg(test)]
 mod tests;
+mod whitening;
+mod wide;
+mod windows;
+#[cfg(test)]
+mod written;
 
 pub use checker::{Checker, Data, Fresh};
 pub use report::{Rejection, Report, Step, Verdict};
@@ -49,5 +61,5 @@ pub const TRUSTED: &[&str] = &[
     "The seed was chosen independently of model and inputs: not by trying several and keeping the one that certifies most, and the model was not made with its draws in view; draws of your own with another seed test that.",
     "r of a quantile rule was not adjusted, within one part in 10⁹, with the estimation draws in view.",
     "The model and data files given to the checker are those that you care about; their names in the certificate are only names.",
-    "The theorems used: Clopper and Pearson's interval, Neyman and Pearson's lemma for shifted normal laws, Hellinger's bound of the total variation, Kwapień's on median and mean, and the error analysis of sums, products and Cholesky factors by Higham and Rump.",
+    "The theorems used: Clopper and Pearson's interval, Neyman and Pearson's lemma for shifted normal laws, Hellinger's bound of the total variation, Kwapień's on median and mean, Schur's test, Collatz and Wielandt's bound, Woodbury's identity, and the error analysis of sums, products and Cholesky factors by Higham and Rump.",
 ];

@@ -1,4 +1,4 @@
-//! The model file, read anew, and its networks evaluated with bounds of their error.
+//! The model file, read anew.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,20 +7,24 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::de::IgnoredAny;
 use serde::Deserialize;
 
-use super::matrix::{gram, product, roundings, spectral_norm, underflow, Matrix};
+use super::activation::{softplus, Activation};
+use super::kernels::Kernels;
+use super::map::{Map, Shape};
+use super::matrix::Matrix;
+use super::network::{Layer, Network, Trace};
 use super::report::{Rejection, Step};
-use super::rounding::{gamma, lowered, norm, raised, GUARD, SYSTEM, TINY, UNIT};
+use super::rounding::{lowered, raised, SYSTEM};
 use super::secant::sigmoid;
+use super::windows::possible_width;
 
-/// Wider layers of an encoder cannot be checked by evidence, and norms of longer matrices are bounded crudely.
-const LONGEST_SIDE: usize = 4096;
-/// Relative error, in units u, of each activation at an exact argument: at most two system functions and two operations.
-const ACTIVATION_UNITS: f64 = 2.0 * SYSTEM + 4.0;
+/// Version of the layout that is read here.
+const FORMAT: u32 = 2;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Metadata {
-    format: u32,
+    #[serde(rename = "format")]
+    _format: u32,
     architecture: Architecture,
     #[serde(default, rename = "training")]
     _training: IgnoredAny,
@@ -32,33 +36,20 @@ struct Metadata {
 struct Architecture {
     input_shape: Vec<usize>,
     latent_dim: usize,
-    trunk: Vec<HiddenLayer>,
-    mean_head: Vec<HiddenLayer>,
-    std_head: Vec<HiddenLayer>,
+    trunk: Vec<LayerShape>,
+    mean_head: Vec<LayerShape>,
+    std_head: Vec<LayerShape>,
     std_link: StdLink,
     std_floor: f64,
-    decoder: Vec<HiddenLayer>,
+    decoder: Vec<LayerShape>,
     likelihood: Likelihood,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct HiddenLayer {
-    width: usize,
+struct LayerShape {
+    map: Shape,
     activation: Activation,
-}
-
-/// φ, applied to each coordinate.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub(super) enum Activation {
-    Identity,
-    Relu,
-    LeakyRelu { slope: f64 },
-    Elu,
-    Softplus,
-    Tanh,
-    Sigmoid,
 }
 
 /// From the head's output s to σ: exp(s/2) + τ or ln(1 + exp s) + τ.
@@ -78,64 +69,6 @@ enum Likelihood {
         _std: f64,
     },
 }
-
-impl Activation {
-    fn value(self, a: f64) -> f64 {
-        match self {
-            Self::Identity => a,
-            Self::Relu => a.max(0.0),
-            Self::LeakyRelu { slope } => a.max(0.0) + slope * a.min(0.0),
-            Self::Elu => a.max(0.0) + a.min(0.0).exp_m1(),
-            Self::Softplus => softplus(a),
-            Self::Tanh => a.tanh(),
-            Self::Sigmoid => sigmoid(a),
-        }
-    }
-
-    /// At least every slope of φ.
-    pub(super) fn lipschitz(self) -> f64 {
-        match self {
-            Self::Sigmoid => 0.25,
-            _ => 1.0,
-        }
-    }
-}
-
-/// ln(1 + e^a), relative error at most 18u.
-pub(super) fn softplus(a: f64) -> f64 {
-    a.max(0.0) + (-a.abs()).exp().ln_1p()
-}
-
-/// h = φ(W x + b).
-#[derive(Debug)]
-pub(super) struct Layer {
-    pub(super) weight: Matrix,
-    bias: Vec<f64>,
-    pub(super) activation: Activation,
-    /// At least ‖W‖₂.
-    pub(super) spectral: f64,
-    /// At least ‖W‖_F.
-    frobenius: f64,
-    /// At least ‖b‖₂.
-    bias_norm: f64,
-}
-
-/// Layers one after the other.
-#[derive(Debug, Clone)]
-pub(super) struct Network {
-    pub(super) layers: Vec<Arc<Layer>>,
-    /// At least W₀W₀ᵀ of the first layer, where a later layer makes use of it and every width can be handled.
-    pub(super) gram: Option<Arc<Matrix>>,
-}
-
-/// Points, one per row, and for each a bound of its Euclidean distance to what it stands for.
-pub(super) struct Points {
-    pub(super) values: Matrix,
-    pub(super) errors: Vec<f64>,
-}
-
-/// The pre-activations of every layer at one input, each with a bound of its error, which also bounds every coordinate's.
-pub(super) type Trace = Vec<(Vec<f64>, f64)>;
 
 /// A VAE: networks over the real numbers.
 #[derive(Debug)]
@@ -163,134 +96,52 @@ pub(super) struct Code {
     pub(super) std_trace: Trace,
 }
 
-impl Layer {
-    /// W x + b: an error carried over grows by ‖W‖₂, and an entry meets γ_k(|W||x| + |b|).
-    fn affine(&self, points: &Points) -> Points {
-        let mut values = product(&points.values, &self.weight);
-        let (rows, inner) = (values.rows, self.weight.columns);
-        for row in values.entries.chunks_exact_mut(self.weight.rows.max(1)) {
-            row.iter_mut().zip(&self.bias).for_each(|(value, bias)| *value += bias);
-        }
-        let relative = gamma(roundings(inner) + 1);
-        let lost = underflow(1, self.weight.rows, inner + 1);
-        let error = |i: usize| {
-            let size = self.frobenius * norm(points.values.row(i)) + self.bias_norm;
-            GUARD * (self.spectral * points.errors[i] + relative * size) + lost
-        };
-        let errors = (0..rows).map(error).collect();
-        Points { values, errors }
-    }
-
-    /// φ of each coordinate: every φ has slopes in [0, 1] and φ(a) is off by [`ACTIVATION_UNITS`].
-    fn activated(&self, mut points: Points) -> Points {
-        if self.activation == Activation::Identity {
-            return points;
-        }
-        points.values.entries.iter_mut().for_each(|value| *value = self.activation.value(*value));
-        let lost = points.values.columns as f64 * TINY;
-        for (i, error) in points.errors.iter_mut().enumerate() {
-            *error = GUARD * (*error + ACTIVATION_UNITS * UNIT * norm(points.values.row(i))) + lost;
-        }
-        points
-    }
-}
-
-impl Network {
-    fn new(layers: Vec<Arc<Layer>>) -> Self {
-        Self { layers, gram: None }
-    }
-
-    /// The network's values at every point.
-    pub(super) fn forward(&self, points: Points) -> Points {
-        self.layers.iter().fold(points, |points, layer| layer.activated(layer.affine(&points)))
-    }
-
-    /// The pre-activations at one exact point; the last layer has no activation, so its entry is the output.
-    fn trace(&self, input: &[f64]) -> Trace {
-        let values = Matrix { rows: 1, columns: input.len(), entries: input.to_vec() };
-        let (mut points, mut trace) = (Points { values, errors: vec![0.0] }, Vec::new());
-        for layer in &self.layers {
-            let before = layer.affine(&points);
-            trace.push((before.values.entries.clone(), before.errors[0]));
-            points = layer.activated(before);
-        }
-        trace
-    }
-
-    /// Whether matrices as wide as every layer can be handled.
-    pub(super) fn is_narrow(&self) -> bool {
-        self.layers.iter().all(|layer| layer.weight.rows <= LONGEST_SIDE)
-    }
-
-    /// At least the Lipschitz constant: the product of all layers'.
-    pub(super) fn lipschitz(&self) -> f64 {
-        let constants = self.layers.iter().map(|layer| layer.spectral * layer.activation.lipschitz());
-        raised(constants.product(), 2.0 * self.layers.len() as f64)
-    }
-
-    /// The widest layer.
-    pub(super) fn width(&self) -> usize {
-        self.layers.iter().map(|layer| layer.weight.rows).max().unwrap_or(0)
-    }
-}
-
 impl Model {
     /// Reads a model file.
     pub(super) fn read(file: &[u8]) -> Result<Self, Rejection> {
         let metadata = metadata(file)?;
-        if metadata.format != 1 {
-            return Err(refuse(format!("model file format {}, expected 1", metadata.format)));
-        }
         let architecture = metadata.architecture;
         let input_dim = architecture.input_shape.iter().try_fold(1_usize, |product, &axis| product.checked_mul(axis));
-        let input_dim = input_dim.filter(|&dim| dim > 0 && !architecture.input_shape.is_empty());
-        let input_dim =
-            input_dim.ok_or_else(|| refuse(format!("impossible input shape {:?}", architecture.input_shape)))?;
+        let input_dim = input_dim.filter(|_| !architecture.input_shape.is_empty()).unwrap_or(0);
+        let latent_dim = architecture.latent_dim;
+        possible_width("the input's width", input_dim).map_err(refuse)?;
+        possible_width("the latent size", latent_dim).map_err(refuse)?;
         if !(architecture.std_floor >= 0.0 && architecture.std_floor.is_finite()) {
             return Err(refuse(format!("the floor of σ is {}, expected at least 0", architecture.std_floor)));
         }
+        let bernoulli = architecture.likelihood == Likelihood::Bernoulli;
+        let code_source = architecture.trunk.last().map_or(input_dim, |layer| layer.map.widths().1);
+        check_chain("encoder.trunk", &architecture.trunk, input_dim, None)?;
+        check_chain("encoder.mean", &architecture.mean_head, code_source, Some((latent_dim, true)))?;
+        check_chain("encoder.std", &architecture.std_head, code_source, Some((latent_dim, true)))?;
+        check_chain("decoder", &architecture.decoder, latent_dim, Some((input_dim, bernoulli)))?;
         let tensors = SafeTensors::deserialize(file).map_err(|error| refuse(error.to_string()))?;
         let mut tensors: BTreeMap<String, TensorView<'_>> = tensors.tensors().into_iter().collect();
-        let code_source = architecture.trunk.last().map_or(input_dim, |layer| layer.width);
-        let output = |width| Some(HiddenLayer { width, activation: Activation::Identity });
-        let mut read = |prefix, from, hidden, last| read_layers(&mut tensors, prefix, from, hidden, last);
-        let trunk = read("encoder.trunk", input_dim, architecture.trunk, None)?;
-        let mean = read("encoder.mean", code_source, architecture.mean_head, output(architecture.latent_dim))?;
-        let std = read("encoder.std", code_source, architecture.std_head, output(architecture.latent_dim))?;
-        let last = match architecture.likelihood {
-            Likelihood::Bernoulli => Activation::Sigmoid,
-            Likelihood::Gaussian { .. } => Activation::Identity,
+        let last = |layers: usize| move |i| if bernoulli && i + 1 == layers { Some(Activation::Sigmoid) } else { None };
+        let mut read = |prefix, shapes: &[LayerShape], last: &dyn Fn(usize) -> Option<Activation>| {
+            let layer = |(i, shape)| read_layer(&mut tensors, &format!("{prefix}.{i}"), shape, last(i)).map(Arc::new);
+            shapes.iter().enumerate().map(layer).collect::<Result<Vec<_>, _>>()
         };
-        let output = Some(HiddenLayer { width: input_dim, activation: last });
-        let decoder = read("decoder", architecture.latent_dim, architecture.decoder, output)?;
+        let trunk = read("encoder.trunk", &architecture.trunk, &|_| None)?;
+        let mean = read("encoder.mean", &architecture.mean_head, &|_| None)?;
+        let std = read("encoder.std", &architecture.std_head, &|_| None)?;
+        let decoder = read("decoder", &architecture.decoder, &last(architecture.decoder.len()))?;
         if let Some(name) = tensors.keys().next() {
             return Err(refuse(format!("tensor {name} belongs to no layer")));
         }
-        let [mean, std] = [mean, std].map(|head| Network::new([trunk.clone(), head].concat()));
-        let mut model = Self {
+        let [mut mean, mut std] = [mean, std].map(|head| Network::new([trunk.clone(), head].concat()));
+        mean.prepare(None);
+        std.prepare(Some(&mean));
+        Ok(Self {
             input_dim,
-            latent_dim: architecture.latent_dim,
+            latent_dim,
             weights_sha256: metadata.sha256,
             mean,
             std,
             decoder: Network::new(decoder),
             link: architecture.std_link,
             floor: architecture.std_floor,
-        };
-        model.add_grams(trunk.is_empty());
-        Ok(model)
-    }
-
-    fn add_grams(&mut self, separate: bool) {
-        let first = |network: &Network| {
-            let wanted = network.layers.len() > 1 && network.is_narrow();
-            network.layers.first().filter(|_| wanted).map(|layer| Arc::new(gram(&layer.weight)))
-        };
-        self.mean.gram = first(&self.mean);
-        self.std.gram = if separate || self.mean.gram.is_none() { first(&self.std) } else { self.mean.gram.clone() };
-        if !self.std.is_narrow() {
-            self.std.gram = None;
-        }
+        })
     }
 
     /// μ(x) and σ(x).
@@ -341,34 +192,88 @@ fn refuse(reason: String) -> Rejection {
     Rejection { step: Step::Model, reason }
 }
 
+#[derive(Deserialize)]
+struct Version {
+    format: u32,
+}
+
+/// The version is looked at first: a file of another one is told from a malformed one.
 fn metadata(file: &[u8]) -> Result<Metadata, Rejection> {
     let (_, header) = SafeTensors::read_metadata(file).map_err(|error| refuse(error.to_string()))?;
     let entry = header.metadata().as_ref().and_then(|entries| entries.get("vaecert"));
     let entry = entry.ok_or_else(|| refuse("no metadata entry \"vaecert\"".to_owned()))?;
-    serde_json::from_str(entry).map_err(|error| refuse(format!("metadata entry \"vaecert\": {error}")))
+    let malformed = |error: serde_json::Error| refuse(format!("metadata entry \"vaecert\": {error}"));
+    match serde_json::from_str::<Version>(entry).map_err(malformed)?.format {
+        FORMAT => serde_json::from_str(entry).map_err(malformed),
+        found => Err(refuse(format!("model file format {found}, expected {FORMAT}"))),
+    }
 }
 
-/// The layers of one network: the hidden ones, then the `last`.
-fn read_layers(
-    tensors: &mut BTreeMap<String, TensorView<'_>>,
-    prefix: &str,
-    from: usize,
-    hidden: Vec<HiddenLayer>,
-    last: Option<HiddenLayer>,
-) -> Result<Vec<Arc<Layer>>, Rejection> {
-    let (mut columns, mut layers) = (from, Vec::new());
-    for (i, HiddenLayer { width, activation }) in hidden.into_iter().chain(last).enumerate() {
-        if width == 0 || matches!(activation, Activation::LeakyRelu { slope } if !(0.0..=1.0).contains(&slope)) {
-            return Err(refuse(format!("{prefix}, layer {i}: width {width} with {activation:?} is impossible")));
+/// Whether layers can exist and fit each other. `end`: the width of the last one's output, and whether the last one must be
+/// affine without an activation.
+fn check_chain(prefix: &str, layers: &[LayerShape], from: usize, end: Option<(usize, bool)>) -> Result<(), Rejection> {
+    let mut width = from;
+    for (i, LayerShape { map, activation }) in layers.iter().enumerate() {
+        map.check().map_err(|reason| refuse(format!("{prefix}, layer {i}: {reason}")))?;
+        if !activation.is_possible() {
+            return Err(refuse(format!("{prefix}, layer {i}: {activation:?} is impossible")));
         }
-        let entries = take(tensors, &format!("{prefix}.{i}.weight"), &[width, columns])?;
-        let bias = take(tensors, &format!("{prefix}.{i}.bias"), &[width])?;
-        let weight = Matrix { rows: width, columns, entries };
-        let (spectral, frobenius, bias_norm) = (spectral_norm(&weight, LONGEST_SIDE), weight.norm(), norm(&bias));
-        layers.push(Arc::new(Layer { weight, bias, activation, spectral, frobenius, bias_norm }));
-        columns = width;
+        let (inputs, outputs) = map.widths();
+        if inputs != width {
+            return Err(refuse(format!("{prefix}, layer {i}: takes {inputs} values, and {width} come in")));
+        }
+        width = outputs;
     }
-    Ok(layers)
+    let Some((expected, affine)) = end else { return Ok(()) };
+    let last = layers.last().ok_or_else(|| refuse(format!("{prefix} has no layers")))?;
+    if width != expected {
+        return Err(refuse(format!("{prefix} gives {width} values, expected {expected}")));
+    }
+    if affine && !(last.map.is_affine() && last.activation == Activation::Identity) {
+        return Err(refuse(format!("{prefix} does not end in an affine layer without activation")));
+    }
+    Ok(())
+}
+
+/// One layer's parameters; `appended` takes the place of its activation.
+fn read_layer(
+    tensors: &mut BTreeMap<String, TensorView<'_>>,
+    name: &str,
+    shape: &LayerShape,
+    appended: Option<Activation>,
+) -> Result<Layer, Rejection> {
+    let mut take = |tensor: &str, shape: &[usize]| take(tensors, &format!("{name}.{tensor}"), shape);
+    let (map, bias) = match shape.map {
+        Shape::Dense { inputs, outputs } => {
+            let entries = take("weight", &[outputs, inputs])?;
+            (Map::Dense(Matrix { rows: outputs, columns: inputs, entries }), take("bias", &[outputs])?)
+        }
+        Shape::Convolution(windows) => {
+            let weight = take("weight", &Shape::kernel_shape(&windows, false))?;
+            (Map::Convolution(Kernels::new(windows, &weight)), take("bias", &[windows.output[0]])?)
+        }
+        Shape::TransposedConvolution(windows) => {
+            let weight = take("weight", &Shape::kernel_shape(&windows, true))?;
+            (Map::Spread(Kernels::new(windows.transposed(), &weight)), take("bias", &[windows.output[0]])?)
+        }
+        Shape::Gather { inputs, outputs } => {
+            let index = take("index", &[outputs])?;
+            let index = index.into_iter().map(|value| place(value, inputs)).collect::<Option<Vec<_>>>();
+            let bad = || refuse(format!("tensor {name}.index: expected whole numbers from -1 to {}", inputs - 1));
+            (Map::Gather { inputs, index: index.ok_or_else(bad)? }, vec![])
+        }
+        Shape::MaxPool(windows) => (Map::MaxPool(windows), vec![]),
+    };
+    Ok(Layer::new(map, bias, appended.unwrap_or(shape.activation)))
+}
+
+/// What one entry of an index stands for: nothing for −1; none if it is no entry.
+fn place(value: f64, inputs: usize) -> Option<Option<usize>> {
+    let after = if value.fract().abs() > 0.0 { f64::NAN } else { value + 1.0 };
+    // Whole numbers up to 2²² are exact; the cast saturates, and makes NaN 0.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let whole = after as usize;
+    (whole <= inputs && (whole as f64 - after).abs() <= 0.0).then_some(whole.checked_sub(1))
 }
 
 /// Removes one tensor and checks its type, shape and values.

@@ -12,32 +12,35 @@
 //! (Rᵀy + p)ᵀQ(Rᵀy + p) = yᵀRQRᵀy + (2pᵀNᵀy − pᵀKp) + pᵀΛp; the bracket is at most yᵀNK⁻¹Nᵀy, and
 //! |p_j| ≤ w_j|(Wᵀy)_j|. ∎
 
+use std::borrow::Cow;
+
 use super::matrix::{
     dominating, factor, factor_error, gram, largest_eigenvalue, product, roundings, solve, underflow, Matrix,
 };
-use super::model::{Network, Trace};
+use super::network::{Network, Trace};
 use super::report::{Rejection, Step};
-use super::rounding::{gamma, norm, raised, GUARD, TINY};
+use super::rounding::{gamma, norm, raised, GUARD, TINY, UNIT};
 use super::secant::{slope, Slope};
+use super::wide::Wide;
 use crate::certificate::{LayerScalings, NetworkEvidence};
 
 /// How far a network's output moves.
 pub(super) struct Reach {
-    /// Q of the output, for the last weight that was given.
+    /// Q of the output, for the last weight as it was scaled.
     pub(super) gram: Matrix,
-    /// At least the Euclidean norm of the move of what the last weight is applied to.
-    pub(super) moved: f64,
+    /// At least how much farther the output moves because that weight was rounded.
+    rounding: f64,
 }
 
 impl Reach {
     /// At least ρ√λ_max(Q), how far the output moves in the Euclidean norm.
     pub(super) fn distance(&self, rho: f64) -> f64 {
-        rooted(largest_eigenvalue(&self.gram), rho)
+        raised(rooted(largest_eigenvalue(&self.gram), rho) + self.rounding, 0.0)
     }
 
-    /// At least ρ√Q_jj for every j.
+    /// At least ρ√Q_jj, how far each output moves.
     pub(super) fn moves(&self, rho: f64) -> Vec<f64> {
-        moves(&self.gram, rho)
+        moves(&self.gram, rho).into_iter().map(|t| raised(t + self.rounding, 0.0)).collect()
     }
 }
 
@@ -54,49 +57,133 @@ fn refuse(reason: String) -> Rejection {
     Rejection { step: Step::Evidence, reason }
 }
 
-/// Bounds the moves of a network's output for ‖δ‖ ≤ ρ, with `last` in place of the last layer's weight.
+/// The layers' slopes as far as they are known, and where evidence leads next.
+struct Climb<'a> {
+    network: &'a Network,
+    rho: f64,
+    /// Factors of the rows of the last weight.
+    scale: Option<&'a [f64]>,
+    slopes: Vec<Vec<Slope>>,
+}
+
+/// Bounds the moves of a network's output for ‖δ‖ ≤ ρ, each row of the last weight times its factor in `scale`.
+///
+/// Layers before the tail of the network are treated without full matrices (`wide.rs`).
 pub(super) fn reach(
     network: &Network,
     trace: &Trace,
     rho: f64,
     evidence: &NetworkEvidence,
-    last: &Matrix,
+    scale: Option<&[f64]>,
 ) -> Result<Reach, Rejection> {
     let (hidden, chains) = (network.layers.len().saturating_sub(1), &evidence.chains);
     if chains.len() != hidden {
         return Err(refuse(format!("{} chains, expected {hidden}", chains.len())));
     }
-    if hidden == 0 {
-        return Ok(Reach { gram: gram(last), moved: rho });
+    if network.layers.iter().any(|layer| !layer.map.is_linear()) {
+        return Err(refuse("reach through a maximum over windows is not supported".to_owned()));
     }
-    let (Some(first), Some(layer)) = (&network.gram, network.layers.first()) else {
-        return Err(refuse("a layer of the encoder is too wide for this checker".to_owned()));
-    };
-    let mut slopes: Vec<Vec<Slope>> = Vec::with_capacity(hidden);
-    // Row by row, which is sharper than the diagonal of a matrix with one bound for its error.
-    let mut reached: Vec<f64> = (0..first.rows).map(|j| raised(rho * norm(layer.weight.row(j)), 2.0)).collect();
+    if network.tail() > hidden {
+        return Err(refuse(format!("the output has more than {} values", network.narrow)));
+    }
+    let mut climb = Climb { network, rho, scale, slopes: Vec::with_capacity(hidden) };
+    if hidden == 0 {
+        let last = climb.weight(0).map_err(refuse)?;
+        return Ok(Reach { rounding: climb.rounding(last.norm(), rho), gram: gram(&last) });
+    }
+    let mut reached = climb.first();
     let mut bound = Matrix::new(0, 0, |_, _| 0.0);
     for (i, chain) in chains.iter().enumerate() {
         let (anchors, error) = &trace[i];
         let activation = network.layers[i].activation;
-        slopes.push(anchors.iter().zip(&reached).map(|(&a, &t)| slope(activation, a, *error, t)).collect());
+        climb.slopes.push(anchors.iter().zip(&reached).map(|(&a, &t)| slope(activation, a, *error, t)).collect());
         if chain.len() != i + 1 {
             return Err(refuse(format!("chain {i}: scalings of {} layers, expected {}", chain.len(), i + 1)));
         }
-        bound = Matrix::clone(first);
-        for (l, (scalings, slopes)) in chain.iter().zip(&slopes).enumerate() {
-            let weight = if l + 1 == hidden { last } else { &network.layers[l + 1].weight };
-            let place = |reason| refuse(format!("chain {i}, layer {l}: {reason}"));
-            let scalings = by_unit(scalings, slopes.len()).map_err(place)?;
-            bound = through(weight, &bound, slopes, &scalings).map_err(place)?;
+        match climb.chain(chain).map_err(|reason| refuse(format!("chain {i}, {reason}")))? {
+            Reached::Moves(moves) => reached = moves,
+            Reached::Bound(matrix) => bound = matrix,
         }
-        if i + 1 < hidden {
+        if i + 1 < hidden && i + 1 >= network.tail() {
             reached = moves(&bound, rho);
         }
     }
-    let outputs = slopes.last().into_iter().flatten().zip(&reached);
-    let moved = norm(&outputs.map(|(slope, t)| slope.largest * t).collect::<Vec<f64>>());
-    Ok(Reach { gram: bound, moved: raised(moved, 2.0) })
+    let outputs = climb.slopes.last().into_iter().flatten().zip(&reached);
+    let moved = raised(norm(&outputs.map(|(slope, t)| slope.largest * t).collect::<Vec<f64>>()), 2.0);
+    let size = if scale.is_some() { climb.weight(hidden).map_err(refuse)?.norm() } else { 0.0 };
+    Ok(Reach { rounding: climb.rounding(size, moved), gram: bound })
+}
+
+/// Where a chain leads: to a wide layer, of which only the moves are wanted, or to Q of a narrow one.
+enum Reached {
+    Moves(Vec<f64>),
+    Bound(Matrix),
+}
+
+impl Climb<'_> {
+    /// How far each unit of the first layer moves: row by row, which is sharper than the diagonal of a matrix with one bound
+    /// for its error.
+    fn first(&self) -> Vec<f64> {
+        let Some(layer) = self.network.layers.first() else { return vec![] };
+        let row = |j| {
+            let mut row = Vec::new();
+            layer.map.visit(j, |_, weight| row.push(weight));
+            raised(self.rho * norm(&row), 2.0)
+        };
+        (0..layer.map.outputs()).map(row).collect()
+    }
+
+    /// From the first layer through as many as the chain has scalings for.
+    fn chain(&self, chain: &[LayerScalings]) -> Result<Reached, String> {
+        let place = |l: usize| move |reason| format!("layer {l}: {reason}");
+        let tail = self.network.tail();
+        let scalings = |l: usize| by_unit(&chain[l], self.slopes[l].len()).map_err(place(l));
+        let mut bound = match &self.network.gram {
+            Some(gram) if tail == 0 => Matrix::clone(gram),
+            _ if tail == 0 => return Err("the first layer's matrix is too large for this checker".to_owned()),
+            _ => {
+                let mut wide = Wide::new(self.network, &self.slopes, self.scale);
+                let target = chain.len().min(tail);
+                for l in 0..target {
+                    wide.step(l, &scalings(l)?).map_err(place(l))?;
+                    if l + 1 < target {
+                        wide.advance(l + 1);
+                    }
+                }
+                if target < tail {
+                    return Ok(Reached::Moves(wide.moves(target, self.rho).map_err(place(target - 1))?));
+                }
+                wide.bound(tail).map_err(place(tail - 1))?
+            }
+        };
+        for l in tail..chain.len() {
+            let weight = self.weight(l + 1)?;
+            bound = through(&weight, &bound, &self.slopes[l], &scalings(l)?).map_err(place(l))?;
+        }
+        Ok(Reached::Bound(bound))
+    }
+
+    /// The weight of a layer in full, the last one's rows times their factors.
+    fn weight(&self, layer: usize) -> Result<Cow<'_, Matrix>, String> {
+        let weight = self.network.layers.get(layer).and_then(|layer| layer.matrix());
+        let weight = weight.ok_or("the layer's matrix is too large for this checker")?;
+        Ok(match self.scale {
+            Some(scale) if layer + 1 == self.network.layers.len() => {
+                Cow::Owned(Matrix::new(weight.rows, weight.columns, |i, j| scale[i] * weight.at(i, j)))
+            }
+            _ => weight,
+        })
+    }
+
+    /// What it costs that the last weight's rows, of this Frobenius norm, were rounded when they were scaled: u of that norm
+    /// times the move of what the weight is applied to.
+    fn rounding(&self, size: f64, moved: f64) -> f64 {
+        if self.scale.is_some() {
+            GUARD * (UNIT * size * moved + TINY)
+        } else {
+            0.0
+        }
+    }
 }
 
 /// λ of every unit of a layer that has one.
