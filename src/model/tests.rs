@@ -243,8 +243,8 @@ fn a_small_standard_deviation_keeps_its_value_and_its_gradient() {
         (StdLink::HalfLogVariance, -60.0, (-30.0_f64).exp(), 0.5 * (-30.0_f64).exp()),
     ] {
         for std_floor in [0.0, 0.5] {
-            let preset = Architecture::preset("linear", &[1]).unwrap();
-            let architecture = Architecture { latent_dim: 1, std_link, std_floor, ..preset };
+            let preset = Architecture::preset("linear", &[1]).unwrap().with_latent_dim(1);
+            let architecture = Architecture { std_link, std_floor, ..preset };
             let constant = |value: f32, shape: &[usize]| Tensor::full(value, shape, &Device::Cpu).unwrap();
             let parameters = [
                 constant(0.0, &[1, 1]),
@@ -504,8 +504,8 @@ fn files_that_are_no_models_are_refused() {
     assert!(matches!(read(&with("{}")), Err(ModelError::Metadata { .. })));
     let (_, header) = safetensors::SafeTensors::read_metadata(&whole).unwrap();
     let metadata = &header.metadata().as_ref().unwrap()[super::file::METADATA_KEY];
-    let newer = metadata.replacen("\"format\":1", "\"format\":2", 1);
-    assert!(matches!(read(&with(&newer)), Err(ModelError::Format { found: 2, .. })));
+    let newer = metadata.replacen("\"format\":2", "\"format\":3", 1);
+    assert!(matches!(read(&with(&newer)), Err(ModelError::Format { found: 3, .. })));
     let floored = metadata.replacen("\"std_floor\":0.0", "\"std_floor\":0.5", 1);
     assert_ne!(&floored, metadata);
     let mut tensors: Vec<_> = safetensors::SafeTensors::deserialize(&whole).unwrap().tensors();

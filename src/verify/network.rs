@@ -10,7 +10,9 @@ use super::precise::Precise;
 use super::rounding::{gamma, norm, raised, GUARD, TINY, UNIT};
 
 /// Full matrices belong to layers at most so wide, and to inputs at most so wide if a layer is wider.
-const NARROW: usize = 1024;
+const NARROW: usize = 4096;
+/// Inputs up to this width have a full matrix P.
+const NARROW_INPUT: usize = 1024;
 /// No matrix with more entries is written out.
 pub(super) const LARGEST_MATRIX: usize = 1 << 26;
 
@@ -148,7 +150,7 @@ impl Layer {
 
 impl Network {
     pub(super) fn new(layers: Vec<Arc<Layer>>) -> Self {
-        Self { layers, narrow: NARROW, narrow_input: NARROW, gram: None }
+        Self { layers, narrow: NARROW, narrow_input: NARROW_INPUT, gram: None }
     }
 
     /// The network's values at every point.

@@ -373,7 +373,7 @@ fn evidence_for_wide_layers_is_needed_in_full() {
         assert!(reach(&network, &code.mean_trace, 0.1, &evidence, None).is_ok());
         type Change = fn(&mut NetworkEvidence);
         let changes: [(Change, &str); 6] = [
-            (|evidence| drop(evidence.chains[2][1].units.pop()), "chain 2, layer 1: 31 units"),
+            (|evidence| _ = evidence.chains[2][1].units.pop(), "chain 2, layer 1: 31 units"),
             (|evidence| evidence.chains[1][1] = LayerScalings::default(), "chain 1, layer 1: unit 0 has"),
             (|evidence| evidence.chains[3][0].scalings.iter_mut().for_each(|s| *s *= 1e-12), "too small"),
             (|evidence| evidence.chains[2][1].scalings[3] = 1e-12, "too small"),
