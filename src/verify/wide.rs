@@ -184,7 +184,7 @@ impl<'a> Wide<'a> {
     }
 
     /// Q of the narrow layer `l`, after the step of layer `l` − 1, as a full matrix: YYᵀ + W diag(d) Wᵀ, where ‖Y_i‖² ≥ a_iᵀP⁻¹a_i
-    /// and so on. Ŷ is off by y in the Frobenius norm, so ŶŶᵀ by 2‖Ŷ‖y + y²; either product is off by γ_k times the sum
+    /// and so on. Ŷ is off by y in the Frobenius norm, so ŶŶᵀ by 2‖Ŷ‖₂y + y²; either product is off by γ_k times the sum
     /// of the squares that its diagonal sums, and their sum by u of itself.
     pub(super) fn bound(&self, l: usize) -> Result<Matrix, String> {
         let layer = &self.network.layers[l];
@@ -223,7 +223,10 @@ impl<'a> Wide<'a> {
         let total =
             Matrix::new(width, width, |i, j| square.at(i.max(j), i.min(j)) + 0.5 * (own.at(i, j) + own.at(j, i)));
         let rounded = gamma(roundings(dim)) * y_norm * y_norm + gamma(map.roundings() + 6) * size;
-        let error = GUARD * (2.0 * y_norm * y_error + y_error * y_error + rounded + 2.0 * UNIT * total.norm());
+        // ‖Ŷ‖₂² is at most the largest row sum of |ŶŶᵀ|.
+        let sums = (0..width).map(|i| (0..width).map(|j| square.at(i.max(j), i.min(j)).abs()).sum::<f64>());
+        let spectral = y_norm.min(raised((sums.fold(0.0, larger) + rounded).sqrt(), width as f64 + 2.0));
+        let error = GUARD * (2.0 * spectral * y_error + y_error * y_error + rounded + 2.0 * UNIT * total.norm());
         let columns = map.inputs() + dim;
         let lost = underflow(width, width, columns + 4) * (1.0 + self.largest_scale()) * (1.0 + layer.absolute);
         Ok(dominating(&total, error + lost))
