@@ -1,9 +1,10 @@
 //! Checking certificates, without any of the code that makes them.
 //!
-//! A certificate says for each input x that no perturbation of at most a certified radius lowers P(‖Δ‖ ≤ r) to the level m
-//! or less. This module finds out whether that follows. It is the trusted base: whoever has read it need not read the rest
-//! of the program. It shares nothing with the prover but the layout of the file ([`crate::certificate`]) and the types of
-//! its quantities; it reads the model file, draws the noise, evaluates the networks and bounds every error anew.
+//! A certificate says for each input x that no perturbation of at most a certified radius lowers P(‖Δ‖ ≤ r) to the
+//! level m or less. This module finds out whether that follows. It is the trusted base: whoever has read it need not
+//! read the rest of the program. It shares nothing with the prover but the layout of the file ([`crate::certificate`])
+//! and the types of its quantities; it reads the model file, draws the noise, evaluates the networks and bounds every
+//! error anew.
 //!
 //! # The argument
 //!
@@ -15,15 +16,16 @@
 //!
 //! # Rounding
 //!
-//! Numbers are doubles. Every inequality that is asserted holds for the real numbers: bounds of errors are derived where
-//! they are computed, summed upwards and added on the safe side. A NaN fails every comparison and so rejects.
+//! Numbers are doubles. Every inequality that is asserted holds for the real numbers: bounds of errors are derived
+//! where they are computed, summed upwards and added on the safe side. A NaN fails every comparison and so rejects.
 //!
 //! # Files, in the order in which they build on each other
 //!
 //! `rounding` · `matrix`: products, Cholesky factors, eigenvalues · `normal`: Φ · `binomial`: tails · `activation` ·
 //! `secant`: slopes of activations · `windows` · `kernels`: convolutions · `map`: what a layer does first · `norms` ·
-//! `precise`: one point in twice the precision · `network`: layers one after the other · `model`: the file · `draws`: the noise · `whitening`, `wide`: the lemma without
-//! full matrices · `reach`: the lemma · `checker`: the steps · `report`
+//! `precise`: one point in twice the precision · `network`: layers one after the other · `model`: the file · `draws`:
+//! the noise · `whitening`, `wide`: the lemma without full matrices · `reach`: the lemma · `checker`: the steps ·
+//! `report`
 
 mod activation;
 mod binomial;

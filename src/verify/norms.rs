@@ -15,9 +15,9 @@ const LEAST_ENTRY: f64 = 1e-6;
 
 impl Map {
     /// W diag(d) Wᵀ ≼ diag(D) for d ≥ 0: at least D = v⁻¹∘(|W|(d∘(|W|ᵀv))), for any v > 0 (Schur's test: with N = |W|
-    /// diag(d)|W|ᵀ the matrix diag(v)(diag(D) − N)diag(v) has rows that sum to 0, none of its entries beside the diagonal
-    /// being positive, and |W diag(d) Wᵀ| ≤ N). With v_i proportional to √(Σ_k W_ik² d_k), small ones raised. No d lies between
-    /// 0 and 10⁻²⁰⁰, so nothing underflows.
+    /// diag(d)|W|ᵀ the matrix diag(v)(diag(D) − N)diag(v) has rows that sum to 0, none of its entries beside the
+    /// diagonal being positive, and |W diag(d) Wᵀ| ≤ N). With v_i proportional to √(Σ_k W_ik² d_k), small ones raised.
+    /// No d lies between 0 and 10⁻²⁰⁰, so nothing underflows.
     pub(super) fn dominated(&self, d: &[f64]) -> Vec<f64> {
         let v = floored(self.squares(d).into_iter().map(f64::sqrt).collect());
         let mut pulled = vec![0.0; self.inputs()];
@@ -57,8 +57,8 @@ impl Map {
         (0..self.outputs()).map(sum).collect()
     }
 
-    /// At least ‖W‖₂ and ‖|W|‖₂. For a maximum: its Lipschitz constant, the root of the largest number of windows that see
-    /// the same value.
+    /// At least ‖W‖₂ and ‖|W|‖₂. For a maximum: its Lipschitz constant, the root of the largest number of windows that
+    /// see the same value.
     pub(super) fn norms(&self) -> (f64, f64) {
         let both = |norm| (norm, norm);
         match self {
@@ -82,8 +82,8 @@ impl Map {
         }
     }
 
-    /// At least ‖|W|‖₂, whose square is at most max_k (|W|ᵀ|W|v)_k/v_k for every v > 0 (Collatz and Wielandt). Weights are
-    /// single-precision numbers and v is within [10⁻⁶, 1], so nothing underflows.
+    /// At least ‖|W|‖₂, whose square is at most max_k (|W|ᵀ|W|v)_k/v_k for every v > 0 (Collatz and Wielandt). Weights
+    /// are single-precision numbers and v is within [10⁻⁶, 1], so nothing underflows.
     fn absolute_norm(&self) -> f64 {
         let units = (self.inputs() + self.outputs()) as f64 + 8.0;
         let (mut v, mut best) = (vec![1.0; self.inputs()], f64::INFINITY);

@@ -1,7 +1,7 @@
 //! A network at one point in about twice the precision of doubles.
 //!
-//! The error of a code is multiplied by the norms of all layers of the encoder and of the decoder behind it, which is too
-//! much for plain doubles where there are many layers. A value here is hi + lo with |lo| ≤ u|hi|.
+//! The error of a code is multiplied by the norms of all layers of the encoder and of the decoder behind it, which is
+//! too much for plain doubles where there are many layers. A value here is hi + lo with |lo| ≤ u|hi|.
 
 use super::activation::{Activation, ACTIVATION_UNITS};
 use super::map::Map;
@@ -53,9 +53,9 @@ impl Precise {
         (self.values.iter().map(|value| value.0).collect(), GUARD * (self.error + lost))
     }
 
-    /// W x + b. Weights have 24 bits, so their products with half a double are exact, and so is every sum together with what
-    /// it loses. With n terms, those losses and the products with lo are at most (2n + 1)u(|W||x| + |b|) in all, and adding them up
-    /// is off by γ_{3n} of that.
+    /// W x + b. Weights have 24 bits, so their products with half a double are exact, and so is every sum together with
+    /// what it loses. With n terms, those losses and the products with lo are at most (2n + 1)u(|W||x| + |b|) in all,
+    /// and adding them up is off by γ_{3n} of that.
     pub(super) fn affine(&self, layer: &Layer) -> Self {
         let map = &layer.map;
         if let Map::MaxPool(windows) = map {
@@ -85,8 +85,8 @@ impl Precise {
         Self { values, error }
     }
 
-    /// φ of each value. Where φ is not made of straight pieces, it is taken at hi, which is off by lo times its steepest slope,
-    /// and as a double.
+    /// φ of each value. Where φ is not made of straight pieces, it is taken at hi, which is off by lo times its
+    /// steepest slope, and as a double.
     pub(super) fn activated(self, activation: Activation) -> Self {
         let zero = (0.0, 0.0);
         let values = self.values.iter().map(|&(hi, lo)| match activation {

@@ -1,28 +1,29 @@
 //! The lemma of `reach.rs` for wide layers, without matrices as wide as they are.
 //!
 //! Instead of a matrix Q ≽ ÃÃᵀ there are the nominal rows A_l = W_l diag(c_{l−1}) W_{l−1} … diag(c_0) W_0, which can be
-//! computed whenever they are wanted, a matrix P ≻ 0 as large as the input, and D ≥ 0, with Q = A P⁻¹Aᵀ + diag(D). At first P
-//! = I and D = 0.
+//! computed whenever they are wanted, a matrix P ≻ 0 as large as the input, and D ≥ 0, with Q = A P⁻¹Aᵀ + diag(D). At
+//! first P = I and D = 0.
 //!
-//! **Step.** Let U be the units with w_j > 0 and λ_j = λ′_j + λ″_j with λ″_j > D_j (or λ″_j = 0 if D_j = 0) and λ′_j > 0. If
-//! P′ = P − Σ_{j∈U} a_ja_jᵀ/λ′_j is positive definite, then for every W
-//! (W diag(s) Ã)(W diag(s) Ã)ᵀ ≼ A′P′⁻¹A′ᵀ + W diag(d) Wᵀ with A′ = W diag(c) A, d_j = c_j²D_jq_j + λ_jw_j², q_j = 1/(1 −
-//! D_j/λ″_j); for j outside U, d_j = c_j²D_j.
+//! **Step.** Let U be the units with w_j > 0 and λ_j = λ′_j + λ″_j with λ″_j > D_j (or λ″_j = 0 if D_j = 0) and λ′_j >
+//! 0. If P′ = P − Σ_{j∈U} a_ja_jᵀ/λ′_j is positive definite, then for every W (W diag(s) Ã)(W diag(s) Ã)ᵀ ≼ A′P′⁻¹A′ᵀ +
+//! W diag(d) Wᵀ with A′ = W diag(c) A, d_j = c_j²D_jq_j + λ_jw_j², q_j = 1/(1 − D_j/λ″_j); for j outside U, d_j =
+//! c_j²D_j.
 //!
-//! *Proof.* The lemma's bound is R S Rᵀ + W_U diag(λw²) W_Uᵀ with R = W diag(c) and S = Q + Q_{:U}K⁻¹Q_{U:}. Let B = [A P^{−½},
-//! D^{½}], so that Q = BBᵀ, and T = Σ_U b_jb_jᵀ/λ_j for the rows b_j of B. By Woodbury's identity S = B(I − T)⁻¹Bᵀ if T ≺ I,
-//! which is equivalent to K ≻ 0. As (x + y)² ≤ λ(x²/λ′ + y²/λ″), T ≼ diag(P^{−½}(Σ a_ja_jᵀ/λ′_j)P^{−½}, D/λ″), the second block
-//! on U only. So I − T is at least the block matrix of P^{−½}P′P^{−½} and 1 − D/λ″, which is positive definite, and S ≼ A P′⁻¹Aᵀ +
-//! diag(Dq). ∎
+//! *Proof.* The lemma's bound is R S Rᵀ + W_U diag(λw²) W_Uᵀ with R = W diag(c) and S = Q + Q_{:U}K⁻¹Q_{U:}. Let B = [A
+//! P^{−½}, D^{½}], so that Q = BBᵀ, and T = Σ_U b_jb_jᵀ/λ_j for the rows b_j of B. By Woodbury's identity S = B(I −
+//! T)⁻¹Bᵀ if T ≺ I, which is equivalent to K ≻ 0. As (x + y)² ≤ λ(x²/λ′ + y²/λ″), T ≼ diag(P^{−½}(Σ
+//! a_ja_jᵀ/λ′_j)P^{−½}, D/λ″), the second block on U only. So I − T is at least the block matrix of P^{−½}P′P^{−½} and
+//! 1 − D/λ″, which is positive definite, and S ≼ A P′⁻¹Aᵀ + diag(Dq). ∎
 //!
-//! λ″ = √(λD). W diag(d) Wᵀ ≼ diag(D) of the next layer by Schur's test ([`Map::dominated`](super::map::Map::dominated)), where
-//! that is wide as well.
+//! λ″ = √(λD). W diag(d) Wᵀ ≼ diag(D) of the next layer by Schur's test
+//! ([`Map::dominated`](super::map::Map::dominated)), where that is wide as well.
 //!
-//! Where the input is wide too, P is a number p, and γ with AAᵀ ≼ diag(γ) stands for the rows: Σ a_ja_jᵀ/λ′_j ≼ max γ_j/λ′_j,
-//! and the γ of the next layer comes from c²γ by the same test.
+//! Where the input is wide too, P is a number p, and γ with AAᵀ ≼ diag(γ) stands for the rows: Σ a_ja_jᵀ/λ′_j ≼ max
+//! γ_j/λ′_j, and the γ of the next layer comes from c²γ by the same test.
 //!
-//! **Rounding.** A smaller P, larger D and larger γ are on the safe side, and what was computed is taken as exact by the next
-//! step. D, d, γ are sums of positive terms, rounded upwards. No number but 0 among d and γ is below [`LEAST`].
+//! **Rounding.** A smaller P, larger D and larger γ are on the safe side, and what was computed is taken as exact by
+//! the next step. D, d, γ are sums of positive terms, rounded upwards. No number but 0 among d and γ is below
+//! [`LEAST`].
 
 use super::matrix::{dominating, roundings, underflow, Matrix};
 use super::network::{Network, Points, LARGEST_MATRIX};
@@ -102,9 +103,8 @@ impl<'a> Wide<'a> {
         self.subtract(l, &open, &firsts)
     }
 
-    /// P ← P − Σ a_ja_jᵀ/λ′_j, or less. With b_j = a_jf_j for f_j ≥ λ′_j^{−½}, each b̂_j off by η_j, Σ b̂b̂ᵀ is off by at most
-    /// Σ(2‖b̂_j‖η_j + η_j²), its computation by γ_kΣ‖b̂_j‖², and the difference by u of the
-    /// norms of both.
+    /// P ← P − Σ a_ja_jᵀ/λ′_j, or less. With b_j = a_jf_j for f_j ≥ λ′_j^{−½}, each b̂_j off by η_j, Σ b̂b̂ᵀ is off by
+    /// at most Σ(2‖b̂_j‖η_j + η_j²), its computation by γ_kΣ‖b̂_j‖², and the difference by u of the norms of both.
     fn subtract(&mut self, l: usize, open: &[usize], firsts: &[f64]) -> Result<(), String> {
         let Core::Matrix(p) = &self.core else { return Ok(()) };
         let dim = p.rows;
@@ -183,9 +183,9 @@ impl<'a> Wide<'a> {
         squares
     }
 
-    /// Q of the narrow layer `l`, after the step of layer `l` − 1, as a full matrix: YYᵀ + W diag(d) Wᵀ, where ‖Y_i‖² ≥ a_iᵀP⁻¹a_i
-    /// and so on. Ŷ is off by y in the Frobenius norm, so ŶŶᵀ by 2‖Ŷ‖y + y²; either product is off by γ_k times the sum
-    /// of the squares that its diagonal sums, and their sum by u of itself.
+    /// Q of the narrow layer `l`, after the step of layer `l` − 1, as a full matrix: YYᵀ + W diag(d) Wᵀ, where ‖Y_i‖² ≥
+    /// a_iᵀP⁻¹a_i and so on. Ŷ is off by y in the Frobenius norm, so ŶŶᵀ by 2‖Ŷ‖₂y + y²; either product is off by γ_k
+    /// times the sum of the squares that its diagonal sums, and their sum by u of itself.
     pub(super) fn bound(&self, l: usize) -> Result<Matrix, String> {
         let layer = &self.network.layers[l];
         let map = &layer.map;
@@ -223,7 +223,10 @@ impl<'a> Wide<'a> {
         let total =
             Matrix::new(width, width, |i, j| square.at(i.max(j), i.min(j)) + 0.5 * (own.at(i, j) + own.at(j, i)));
         let rounded = gamma(roundings(dim)) * y_norm * y_norm + gamma(map.roundings() + 6) * size;
-        let error = GUARD * (2.0 * y_norm * y_error + y_error * y_error + rounded + 2.0 * UNIT * total.norm());
+        // ‖Ŷ‖₂² is at most the largest row sum of |ŶŶᵀ|.
+        let sums = (0..width).map(|i| (0..width).map(|j| square.at(i.max(j), i.min(j)).abs()).sum::<f64>());
+        let spectral = y_norm.min(raised((sums.fold(0.0, larger) + rounded).sqrt(), width as f64 + 2.0));
+        let error = GUARD * (2.0 * spectral * y_error + y_error * y_error + rounded + 2.0 * UNIT * total.norm());
         let columns = map.inputs() + dim;
         let lost = underflow(width, width, columns + 4) * (1.0 + self.largest_scale()) * (1.0 + layer.absolute);
         Ok(dominating(&total, error + lost))

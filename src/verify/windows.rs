@@ -7,8 +7,8 @@ const MAX_WIDTH: usize = 1 << 22;
 
 /// Windows over an image; arrays are \[channels, height, width\] or \[height, width\].
 ///
-/// Window q of an axis sees the input's places q·stride + k·dilation − padding for k below the kernel's size, as far as they
-/// exist. Channels are divided into groups that do not see each other.
+/// Window q of an axis sees the input's places q·stride + k·dilation − padding for k below the kernel's size, as far as
+/// they exist. Channels are divided into groups that do not see each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Windows {
@@ -112,8 +112,8 @@ impl Windows {
         along(0).saturating_mul(along(1))
     }
 
-    /// The larger value of every window, channel by channel, by `larger`, which must keep what is no number; `least` is below
-    /// everything.
+    /// The larger value of every window, channel by channel, by `larger`, which must keep what is no number; `least` is
+    /// below everything.
     pub(super) fn maxima<T: Copy>(&self, image: &[T], least: T, larger: impl Fn(T, T) -> T) -> Vec<T> {
         let ([_, height, width], [channels, rows, columns]) = (self.input, self.output);
         let mut out = Vec::with_capacity(channels * rows * columns);
