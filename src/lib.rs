@@ -48,6 +48,7 @@
 //! * [`certificate`]: what a certificate claims and its evidence, as a file; read and written, never computed
 //! * [`data`]: where inputs come from
 //! * [`model`]: layers, networks, the VAE, its training, its file
+//! * [`import`]: models made elsewhere: ONNX files, and state dicts with a description, become layers of this program
 //! * [`sensitivity`]: how far the code can move: Jacobians, the linear region, the slope-interval bound
 //! * [`bounds`]: Theorem 1 and its sharper forms; certified radii; the Gamma sum of Proposition 1; the exact margin of a
 //!   linear-Gaussian VAE
@@ -69,6 +70,7 @@ pub mod claims;
 pub mod cli;
 pub mod data;
 pub mod files;
+pub mod import;
 pub mod linalg;
 pub mod margin;
 pub mod model;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Modules from the ground up; each may use those before it, and itself.
-const ORDER: [&str; 16] = [
+const ORDER: [&str; 17] = [
     "quantity",
     "seed",
     "progress",
@@ -15,6 +15,7 @@ const ORDER: [&str; 16] = [
     "linalg",
     "data",
     "model",
+    "import",
     "sensitivity",
     "bounds",
     "attack",

@@ -15,7 +15,7 @@ use super::input::{AuditedInput, AuditedModel};
 use super::plan::AuditPlan;
 use super::record::InputRecord;
 use super::summary::Summary;
-use crate::data::{DataSource, Dataset, Split};
+use crate::data::{explain_mismatch, DataSource, Dataset, Split};
 use crate::files;
 use crate::model::file::{self, NamedValues};
 use crate::model::{device, Model, ModelError};
@@ -172,12 +172,14 @@ pub enum RunError {
     #[error("no input was asked for; --inputs must be at least 1")]
     NoInputs,
     /// Data and model differ in size.
-    #[error("the data have {data} values per input, the model expects {model}; use the data the model was trained on")]
+    #[error("the data have {data} values per input, the model expects {model}; use the data the model was trained on ({explanation})")]
     Shape {
         /// Values per input of the data.
         data: usize,
         /// Values per input of the model.
         model: usize,
+        /// What differs, and which option would help.
+        explanation: String,
     },
     /// A perturbation cannot be written.
     #[error(transparent)]
@@ -195,7 +197,8 @@ impl DataChoice {
     pub fn check(&self, model: &Model, dataset: &Dataset) -> Result<(), RunError> {
         let expected = model.vae.architecture().input_dim();
         if dataset.dim() != expected {
-            return Err(RunError::Shape { data: dataset.dim(), model: expected });
+            let explanation = explain_mismatch(dataset.item_shape(), &model.vae.architecture().input_shape);
+            return Err(RunError::Shape { data: dataset.dim(), model: expected, explanation });
         }
         if self.inputs == 0 {
             return Err(RunError::NoInputs);

@@ -10,6 +10,7 @@ use crate::attack::{AttackKind, PixelBox, Threat};
 use crate::audit::run::DataChoice;
 use crate::claims::{DEFAULT_CASES, MAX_CASES};
 use crate::data::{DataError, DataSource, Layout, Preprocessing, Resize, Split};
+use crate::import::LikelihoodChoice;
 use crate::model::device::DeviceChoice;
 use crate::quantity::{Probability, QuantityError, Radius, RadiusRule};
 use crate::seed::Seed;
@@ -47,6 +48,13 @@ pub(crate) enum Command {
     /// Train a β-VAE.
     #[command(after_long_help = TRAIN_EXAMPLES, allow_negative_numbers = true)]
     Train(Box<TrainArguments>),
+    /// Make a model file of a model trained elsewhere, and say what was understood.
+    ///
+    /// From ONNX files, or from a state dict (safetensors, or what torch.save wrote) and a description of its layers.
+    /// Prints every layer, what was decided, the reconstruction error on the data, and with --check how far the outputs are
+    /// from the framework's own. Exit status 1 if they are farther than the tolerance.
+    #[command(after_long_help = IMPORT_EXAMPLES, allow_negative_numbers = true)]
+    Import(Box<ImportArguments>),
     /// Fetch a public data set, check it and write it in the form that --data-dir reads.
     #[command(subcommand)]
     Data(DataCommand),
@@ -119,6 +127,11 @@ const VERIFY_EXAMPLES: &str = "Examples:
   vaecert verify certificate.jsonl
   vaecert verify mnist.jsonl --model mnist.safetensors --data-dir data/mnist
   vaecert verify mnist.jsonl --model mnist.safetensors --data-dir data/mnist --fresh 20261126";
+
+const IMPORT_EXAMPLES: &str = "Examples:
+  vaecert import --weights vae.pt --architecture vae.toml --out vae.safetensors
+  vaecert import --weights vae.safetensors --architecture vae.toml --out vae.vaecert.safetensors \\
+      --data mnist --data-dir data/mnist --check reconstructions.npy";
 
 const TRAIN_EXAMPLES: &str = "Examples:
   vaecert train --data digits --epochs 300 --batch-size 64 --out digits.safetensors
@@ -243,10 +256,7 @@ impl InputArguments {
     pub(crate) fn choice(&self) -> Result<DataChoice, DataError> {
         Ok(DataChoice {
             source: self.data.source()?,
-            split: match self.split {
-                SplitArgument::Train => Split::Train,
-                SplitArgument::Test => Split::Test,
-            },
+            split: self.split.understood(),
             seed: Seed(self.data.data_seed),
             first: self.first,
             inputs: self.inputs,
@@ -269,6 +279,16 @@ pub(crate) struct ComputeArguments {
 pub(crate) enum SplitArgument {
     Train,
     Test,
+}
+
+impl SplitArgument {
+    /// The same, understood.
+    pub(crate) fn understood(self) -> Split {
+        match self {
+            Self::Train => Split::Train,
+            Self::Test => Split::Test,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -457,6 +477,62 @@ pub(crate) enum LinkArgument {
     LogVariance,
     /// log(1 + exp of the head).
     Softplus,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArguments {
+    /// State dict: a safetensors file, or a .pt or .pth file written by torch.save(model.state_dict(), …).
+    #[arg(long, value_name = "FILE", requires = "architecture", help_heading = "Model")]
+    pub(crate) weights: Option<PathBuf>,
+    /// Description of its layers in TOML.
+    #[arg(long, value_name = "FILE", requires = "weights", help_heading = "Model")]
+    pub(crate) architecture: Option<PathBuf>,
+    /// p(x | z): auto (Bernoulli if the decoder ends in a sigmoid, else gaussian:1), bernoulli or gaussian:STD. Default: what
+    /// the description says, or auto.
+    #[arg(long, value_name = "NAME", help_heading = "Model")]
+    pub(crate) likelihood: Option<LikelihoodArgument>,
+    /// Model file to write.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// Replace the file that is already there.
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    /// Outputs of the framework for the first inputs of the data, [n, …]: reconstructions of the code's mean, or the means
+    /// themselves, whichever fits.
+    #[arg(long, value_name = "FILE.npy", help_heading = "Check")]
+    pub(crate) check: Option<PathBuf>,
+    /// Largest difference allowed, relative to 1 + the size of the value.
+    #[arg(long, default_value_t = 1e-4, value_name = "T", requires = "check", help_heading = "Check")]
+    pub(crate) check_tolerance: f64,
+    /// Part of the data.
+    #[arg(long, value_enum, default_value = "test", help_heading = "Data")]
+    pub(crate) split: SplitArgument,
+    /// Inputs that are reconstructed.
+    #[arg(long, default_value_t = 100, value_name = "N", help_heading = "Data")]
+    pub(crate) inputs: usize,
+    #[command(flatten)]
+    pub(crate) data: DataArguments,
+}
+
+/// A likelihood by its name.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct LikelihoodArgument(pub(crate) LikelihoodChoice);
+
+impl std::str::FromStr for LikelihoodArgument {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let choice = match text.split_once(':') {
+            None if text == "auto" => LikelihoodChoice::Auto,
+            None if text == "bernoulli" => LikelihoodChoice::Bernoulli,
+            Some(("gaussian", std)) => match std.parse::<f64>() {
+                Ok(std) if std.is_finite() && std > 0.0 => LikelihoodChoice::Gaussian { std },
+                _ => return Err(format!("{std:?} is not a finite number above 0")),
+            },
+            _ => return Err("expected auto, bernoulli or gaussian:STD".to_owned()),
+        };
+        Ok(Self(choice))
+    }
 }
 
 #[derive(Debug, Args)]

@@ -8,6 +8,7 @@ mod data;
 pub mod exit_code;
 mod failure;
 pub mod gamma_sum;
+mod import;
 mod linearization;
 mod replay;
 pub mod table;
@@ -61,6 +62,7 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Certify(arguments) => certify::certify(&arguments),
         Command::Verify(arguments) => verify::verify(&arguments),
         Command::Train(arguments) => train::train(*arguments),
+        Command::Import(arguments) => import::import(&arguments),
         Command::Data(command) => data::data(&command),
         Command::Replay(arguments) => replay::replay(&arguments),
         Command::Linearization(arguments) => linearization::linearization(&arguments),

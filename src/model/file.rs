@@ -169,6 +169,16 @@ impl Model {
         Ok(Self { vae, training, sha256 })
     }
 
+    /// A model of parameters in the order of [`Architecture::parameters`]: (name, shape, row-major values).
+    ///
+    /// # Errors
+    /// If a parameter is missing or has another shape than the architecture says.
+    pub fn of_parameters(architecture: Architecture, parameters: Vec<NamedValues>) -> candle_core::Result<Self> {
+        let tensor = |(_, shape, values)| Tensor::from_vec(values, shape, &Device::Cpu);
+        let tensors: Vec<Tensor> = parameters.into_iter().map(tensor).collect::<candle_core::Result<_>>()?;
+        Self::new(&Vae::from_parameters(architecture, &tensors)?, None)
+    }
+
     /// Reads a model file and checks every shape and value in it.
     ///
     /// # Errors
@@ -236,7 +246,7 @@ impl Model {
 }
 
 /// A named tensor taken out of candle: (name, shape, row-major values).
-pub(crate) type NamedValues = (String, Vec<usize>, Vec<f32>);
+pub type NamedValues = (String, Vec<usize>, Vec<f32>);
 
 fn named_values(vae: &Vae) -> candle_core::Result<Vec<NamedValues>> {
     let named = vae.architecture().parameters().into_iter().zip(vae.parameters());

@@ -7,6 +7,7 @@ pub mod rounded_network;
 pub mod scalings;
 pub mod secant;
 pub mod slope_interval;
+mod twofold;
 mod wide;
 
 pub use jacobian::{decoder_gram, decoder_jacobian, encoder_jacobian, network_jacobian};

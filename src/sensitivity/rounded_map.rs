@@ -212,6 +212,31 @@ impl RoundedMap {
         &self.bias
     }
 
+    /// Visits every entry of W: (output, input, weight).
+    pub(crate) fn for_each_entry(&self, mut visit: impl FnMut(usize, usize, f64)) {
+        if let Some(matrix) = &self.matrix {
+            for (input, column) in matrix.column_iter().enumerate() {
+                column.iter().enumerate().for_each(|(output, &weight)| visit(output, input, weight));
+            }
+        }
+        let mut first = 0;
+        for Group { places, weight, .. } in &self.groups {
+            for channel in 0..weight.nrows() {
+                for (window, column) in places.column_iter().enumerate() {
+                    let made = (first + channel) * places.ncols() + window;
+                    for (&place, &weight) in column.iter().zip(&weight.row(channel)) {
+                        match (place, self.is_adjoint) {
+                            (OUTSIDE, _) => {}
+                            (place, false) => visit(made, place as usize, weight),
+                            (place, true) => visit(place as usize, made, weight),
+                        }
+                    }
+                }
+            }
+            first += weight.nrows();
+        }
+    }
+
     /// Norms of the map.
     #[must_use]
     pub fn norms(&self) -> &MapNorms {
@@ -230,14 +255,24 @@ impl RoundedMap {
         if !self.is_maximum {
             return self.times(input) + &self.bias;
         }
+        DVector::from_vec(self.maxima(input.as_slice(), |&value| value, f64::NAN))
+    }
+
+    /// For every window the value with the largest key; not a number counts as larger than all, `none` fills an empty one.
+    pub(crate) fn maxima<T: Copy>(&self, input: &[T], key: impl Fn(&T) -> f64, none: T) -> Vec<T> {
+        let better = |best: T, value: T| {
+            let (known, new) = (key(&best), key(&value));
+            if known.is_nan() || new <= known {
+                best
+            } else {
+                value
+            }
+        };
         let largest = |window: &[u32]| {
-            let values = window.iter().filter_map(|&place| input.as_slice().get(place as usize));
-            values
-                .copied()
-                .fold(f64::NEG_INFINITY, |best, value| if best.is_nan() || value <= best { best } else { value })
+            window.iter().filter_map(|&place| input.get(place as usize)).copied().reduce(better).unwrap_or(none)
         };
         let windows = self.groups.iter().flat_map(|group| group.places.as_slice().chunks_exact(group.places.nrows()));
-        DVector::from_iterator(self.outputs, windows.map(largest))
+        windows.map(largest).collect()
     }
 
     /// The map without bias whose weights are `change` of this one's: absolute values, squares. Its norms are unknown.

@@ -8,6 +8,7 @@ use candle_core::Result;
 use nalgebra::{DMatrix, DVector};
 
 use super::rounded_map::{norm_upper, MapNorms, RoundedMap};
+use super::twofold;
 use crate::linalg::{relative_rounding, rounded_up, EnclosedMatrix};
 use crate::model::architecture::StdLink;
 use crate::model::network::Layer;
@@ -170,17 +171,8 @@ impl RoundedNetwork {
     /// so that the last one is the output.
     #[must_use]
     pub fn pre_activations(&self, input: &[f32]) -> Vec<RoundedVector> {
-        let mut hidden = DVector::from_iterator(input.len(), input.iter().map(|&value| f64::from(value)));
-        let mut error = 0.0;
-        let mut found = Vec::with_capacity(self.layers.len());
-        for layer in &self.layers {
-            error = layer.map_error(norm_upper(&hidden), error);
-            let values = layer.map.forward(&hidden);
-            found.push(RoundedVector { values: values.clone(), error });
-            hidden = values.map(|value| layer.activation.value(value));
-            error = layer.activation_error(norm_upper(&hidden), error);
-        }
-        found
+        let found = twofold::pre_activations(&self.layers, input);
+        found.into_iter().map(|(values, error)| RoundedVector { values, error }).collect()
     }
 
     /// A bound of the error ‖g̃(z) − g(z)‖₂ of a forward pass in double precision, in whatever order products are
