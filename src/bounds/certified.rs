@@ -97,10 +97,10 @@ const NARROW_EFFORT: Effort = Effort {
 /// With a wide layer, where every round takes a large part of a second.
 const WIDE_EFFORT: Effort = Effort {
     bracket: 1e-2,
-    norms: 7,
-    final_halvings: 3,
-    first: Rounds { output: 4, hidden: 2 },
-    next: Rounds { output: 2, hidden: 1 },
+    norms: 6,
+    final_halvings: 2,
+    first: Rounds { output: 4, hidden: 1 },
+    next: Rounds { output: 2, hidden: 0 },
 };
 
 /// What is known at one norm.

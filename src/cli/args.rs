@@ -10,6 +10,7 @@ use crate::attack::{AttackKind, PixelBox, Threat};
 use crate::audit::run::DataChoice;
 use crate::claims::{DEFAULT_CASES, MAX_CASES};
 use crate::data::{DataError, DataSource, Layout, Preprocessing, Resize, Split};
+use crate::import::onnx::ConcatenatedHeads;
 use crate::import::LikelihoodChoice;
 use crate::model::device::DeviceChoice;
 use crate::quantity::{Probability, QuantityError, Radius, RadiusRule};
@@ -129,6 +130,8 @@ const VERIFY_EXAMPLES: &str = "Examples:
   vaecert verify mnist.jsonl --model mnist.safetensors --data-dir data/mnist --fresh 20261126";
 
 const IMPORT_EXAMPLES: &str = "Examples:
+  vaecert import --encoder encoder.onnx --decoder decoder.onnx --out vae.safetensors
+  vaecert import --onnx vae.onnx --logvar-output log_var --likelihood bernoulli --out vae.safetensors
   vaecert import --weights vae.pt --architecture vae.toml --out vae.safetensors
   vaecert import --weights vae.safetensors --architecture vae.toml --out vae.vaecert.safetensors \\
       --data mnist --data-dir data/mnist --check reconstructions.npy";
@@ -481,6 +484,15 @@ pub(crate) enum LinkArgument {
 
 #[derive(Debug, Args)]
 pub(crate) struct ImportArguments {
+    /// ONNX file of the encoder: input → mean and standard deviation (or its logarithm) of the code.
+    #[arg(long, value_name = "FILE.onnx", requires = "decoder", conflicts_with_all = ["onnx", "weights"], help_heading = "Model")]
+    pub(crate) encoder: Option<PathBuf>,
+    /// ONNX file of the decoder: code → reconstruction (or its logits).
+    #[arg(long, value_name = "FILE.onnx", requires = "encoder", help_heading = "Model")]
+    pub(crate) decoder: Option<PathBuf>,
+    /// ONNX file of the whole model, with its sampling node.
+    #[arg(long, value_name = "FILE.onnx", conflicts_with = "weights", help_heading = "Model")]
+    pub(crate) onnx: Option<PathBuf>,
     /// State dict: a safetensors file, or a .pt or .pth file written by torch.save(model.state_dict(), …).
     #[arg(long, value_name = "FILE", requires = "architecture", help_heading = "Model")]
     pub(crate) weights: Option<PathBuf>,
@@ -491,6 +503,36 @@ pub(crate) struct ImportArguments {
     /// the description says, or auto.
     #[arg(long, value_name = "NAME", help_heading = "Model")]
     pub(crate) likelihood: Option<LikelihoodArgument>,
+    /// Shape of one input, where the ONNX file leaves it open.
+    #[arg(long, value_name = "C,H,W", value_delimiter = ',', help_heading = "Names in ONNX files")]
+    pub(crate) input_shape: Option<Vec<usize>>,
+    /// The output that is the code's mean.
+    #[arg(long, value_name = "NAME", help_heading = "Names in ONNX files")]
+    pub(crate) mean_output: Option<String>,
+    /// The output that is the code's standard deviation.
+    #[arg(long, value_name = "NAME", group = "std_name", help_heading = "Names in ONNX files")]
+    pub(crate) std_output: Option<String>,
+    /// The output that is its log-variance.
+    #[arg(long, value_name = "NAME", group = "std_name", help_heading = "Names in ONNX files")]
+    pub(crate) logvar_output: Option<String>,
+    /// The output that is its logarithm.
+    #[arg(long, value_name = "NAME", group = "std_name", help_heading = "Names in ONNX files")]
+    pub(crate) log_std_output: Option<String>,
+    /// What the halves of an only output are: mean,logvar, mean,logstd, mean,std, or the other way round.
+    #[arg(long, value_name = "KINDS", help_heading = "Names in ONNX files")]
+    pub(crate) concatenated: Option<ConcatenatedHeads>,
+    /// The input of the encoder, or of the whole model.
+    #[arg(long, value_name = "NAME", help_heading = "Names in ONNX files")]
+    pub(crate) input: Option<String>,
+    /// The input of the decoder.
+    #[arg(long, value_name = "NAME", help_heading = "Names in ONNX files")]
+    pub(crate) latent_input: Option<String>,
+    /// An input of the whole model that is standard normal noise.
+    #[arg(long, value_name = "NAME", help_heading = "Names in ONNX files")]
+    pub(crate) noise_input: Option<String>,
+    /// The output that is the reconstruction.
+    #[arg(long, value_name = "NAME", help_heading = "Names in ONNX files")]
+    pub(crate) reconstruction_output: Option<String>,
     /// Model file to write.
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,

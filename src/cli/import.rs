@@ -11,7 +11,8 @@ use super::failure::Failure;
 use super::terminal::Terminal;
 use crate::data::{explain_mismatch, DataSource, Dataset, Origin};
 use crate::files;
-use crate::import::{assemble, state_dict, Assembled, ImportError};
+use crate::import::onnx::{self, OnnxError, OnnxNames, StdKind};
+use crate::import::{assemble, state_dict, Assembled, ImportError, LikelihoodChoice};
 use crate::model::architecture::{Likelihood, StdLink};
 use crate::model::layer::{Map, Windows};
 use crate::model::{Architecture, Model};
@@ -57,8 +58,11 @@ impl From<ImportError> for Failure {
 
 fn read(arguments: &ImportArguments) -> Result<Assembled, Failure> {
     let likelihood = arguments.likelihood.map(|likelihood| likelihood.0);
+    if arguments.encoder.is_some() || arguments.onnx.is_some() {
+        return read_onnx(arguments, likelihood.unwrap_or(LikelihoodChoice::Auto));
+    }
     let (Some(weights), Some(path)) = (&arguments.weights, &arguments.architecture) else {
-        let message = "which model? Name --weights and --architecture";
+        let message = "which model? Name --encoder and --decoder, or --onnx, or --weights and --architecture";
         return Err(Failure::new(ExitCode::Usage, message));
     };
     let tensors = state_dict::read_state_dict(&read_file(weights)?, weights)?;
@@ -69,6 +73,56 @@ fn read(arguments: &ImportArguments) -> Result<Assembled, Failure> {
     let mut assembled = assemble(described.encoder, described.decoder, likelihood)?;
     assembled.notes.splice(0..0, described.notes);
     Ok(assembled)
+}
+
+fn read_onnx(arguments: &ImportArguments, likelihood: LikelihoodChoice) -> Result<Assembled, Failure> {
+    let names = names(arguments);
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source: OnnxError| ImportError::Onnx { path, source: Box::new(source) }
+    };
+    let input_shape = arguments.input_shape.as_deref();
+    let (encoder, decoder, mut notes) = match (&arguments.onnx, &arguments.encoder, &arguments.decoder) {
+        (Some(whole), _, _) => {
+            let read =
+                onnx::read_whole(&read_file(whole)?, folder(whole), &names, input_shape).map_err(failed(whole))?;
+            (read.parts.0, read.parts.1, read.notes)
+        }
+        (None, Some(first), Some(second)) => {
+            let encoder =
+                onnx::read_encoder(&read_file(first)?, folder(first), &names, input_shape).map_err(failed(first))?;
+            let latent = [encoder.parts.mean.width()];
+            let decoder = onnx::read_decoder(&read_file(second)?, folder(second), &names, Some(&latent))
+                .map_err(failed(second))?;
+            (encoder.parts, decoder.parts, [encoder.notes, decoder.notes].concat())
+        }
+        _ => return Err(Failure::new(ExitCode::Usage, "--encoder and --decoder belong together")),
+    };
+    let mut assembled = assemble(encoder, decoder, likelihood)?;
+    notes.append(&mut assembled.notes);
+    Ok(Assembled { notes, ..assembled })
+}
+
+/// The folder of a file, in which its external data must lie.
+fn folder(file: &Path) -> Option<&Path> {
+    file.parent().map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
+}
+
+fn names(arguments: &ImportArguments) -> OnnxNames {
+    let kinds = [
+        (StdKind::Std, &arguments.std_output),
+        (StdKind::LogVariance, &arguments.logvar_output),
+        (StdKind::LogStd, &arguments.log_std_output),
+    ];
+    OnnxNames {
+        mean_output: arguments.mean_output.clone(),
+        std: kinds.into_iter().find_map(|(kind, name)| Some((kind, name.clone()?))),
+        input: arguments.input.clone(),
+        latent_input: arguments.latent_input.clone(),
+        noise_input: arguments.noise_input.clone(),
+        reconstruction_output: arguments.reconstruction_output.clone(),
+        heads: arguments.concatenated,
+    }
 }
 
 /// A table of layers, and what holds for the whole.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::onnx::OnnxError;
 use super::state_dict::{DescriptionError, TensorFileError};
 use crate::model::architecture::ArchitectureError;
 
@@ -9,6 +10,14 @@ use crate::model::architecture::ArchitectureError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImportError {
+    /// An ONNX file gives no model.
+    #[error("{}: {source}", path.display())]
+    Onnx {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Box<OnnxError>,
+    },
     /// A file of tensors cannot be read.
     #[error("{}: {source}", path.display())]
     Tensors {

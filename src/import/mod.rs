@@ -5,6 +5,7 @@
 
 pub mod assemble;
 pub mod error;
+pub mod onnx;
 pub(crate) mod piece;
 pub mod sequence;
 mod simplify;

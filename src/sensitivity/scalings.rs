@@ -140,25 +140,22 @@ impl<'a> Chain<'a> {
         goal: impl Fn(&Shape<'_>) -> Result<(f64, DMatrix<f64>), ReachError>,
         rounds: usize,
     ) -> Result<Shape<'static>, ReachError> {
-        let mut best: Option<(f64, Vec<LayerScalings>)> = None;
+        let mut best: Option<(f64, Vec<LayerScalings>, Shape<'static>)> = None;
         for round in 0..=rounds {
             let (shape, steps) = self.forward()?;
             let (value, functional) = goal(&shape)?;
-            let before = best.as_ref().map_or(f64::INFINITY, |(value, _)| *value);
+            let before = best.as_ref().map_or(f64::INFINITY, |(value, ..)| *value);
             if value < before {
-                best = Some((value, self.layers.clone()));
+                best = Some((value, self.layers.clone(), shape));
             }
             if round == rounds || (before.is_finite() && value > before * (1.0 - WORTHWHILE)) {
                 break;
             }
             self.correct(functional, &steps)?;
         }
-        let (_, layers) = best.ok_or(ReachError::NonFinite { layer: self.slopes.len() })?;
+        let (_, layers, shape) = best.ok_or(ReachError::NonFinite { layer: self.slopes.len() })?;
         self.layers = layers;
-        for layer in &mut self.layers {
-            layer.scalings.iter_mut().for_each(|scaling| *scaling = shortened(*scaling));
-        }
-        Ok(self.forward()?.0)
+        Ok(shape)
     }
 
     /// Q of the target, enlarging scalings that are too small and inventing those that are missing.
@@ -240,11 +237,11 @@ impl<'a> Chain<'a> {
         };
         let scaling = |(&unit, sum): (&usize, f64)| {
             let first = FIRST_EXCESS * sum / importance(unit) + f64::MIN_POSITIVE;
-            match known_of(unit) {
+            shortened(match known_of(unit) {
                 _ if widths[unit] <= 0.0 => first * CERTAIN_EXCESS,
                 Some(known) if known < first * CERTAIN_EXCESS.sqrt() => known,
                 _ => first,
-            }
+            })
         };
         let scalings = listed.iter().zip(sums).map(scaling).collect();
         self.layers[layer] = LayerScalings { units: listed.clone(), scalings };
@@ -254,7 +251,7 @@ impl<'a> Chain<'a> {
         let LayerScalings { units, scalings } = &mut self.layers[layer];
         if let (true, Ok(place)) = (ratio.is_finite() && ratio > 0.0, units.binary_search(&unit)) {
             let correction = ratio.clamp(1.0 / LARGEST_CORRECTION, LARGEST_CORRECTION);
-            scalings[place] *= correction.powf(STEP_EXPONENT);
+            scalings[place] = shortened(scalings[place] * correction.powf(STEP_EXPONENT));
         }
     }
 

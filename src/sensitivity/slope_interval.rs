@@ -67,6 +67,14 @@ pub enum ReachError {
         /// The layer, from 0.
         layer: usize,
     },
+    /// Too many slopes of a wide network are uncertain for its full matrices.
+    #[error("layer {layer}: {found} slopes are uncertain; at most {MOST_UNCERTAIN} are supported behind a wide layer")]
+    Uncertain {
+        /// The layer, from 0.
+        layer: usize,
+        /// How many.
+        found: usize,
+    },
     /// The output is too wide for full matrices.
     #[error("the output has {found} values; at most {NARROW} are supported")]
     WideOutput {
@@ -94,6 +102,8 @@ pub struct SlopeInterval<'a> {
     outgoing: Vec<Vec<f64>>,
 }
 
+/// Most uncertain slopes of the first narrow layer behind a wide one.
+const MOST_UNCERTAIN: usize = 1024;
 /// Factor of a pre-activation's error for which the linear region leaves room.
 const KNOWN_LESS_WELL: f64 = 16.0;
 /// Factor of a unit's reach within which another arithmetic might find its slope uncertain.
@@ -341,6 +351,9 @@ impl<'a> SlopeInterval<'a> {
         let weight = &self.weights[layer + 1];
         let nominal = scaled_columns(&weight.value, weight.error, &slopes.centres);
         let uncertain = slopes.uncertain();
+        if uncertain.len() > MOST_UNCERTAIN {
+            return Err(ReachError::Uncertain { layer, found: uncertain.len() });
+        }
         let parts = shape.form(self.network, &shape.rows(self.network, &nominal, &uncertain))?;
         let (outputs, units) = (nominal.value.nrows(), uncertain.len());
         let next = EnclosedMatrix::exact(parts.view((0, 0), (outputs, outputs)).into_owned());
