@@ -17,4 +17,6 @@ pub use scalings::{find_scalings, Rounds};
 pub use slope_interval::{Reach, ReachError, SlopeInterval};
 
 #[cfg(test)]
+mod convolution_tests;
+#[cfg(test)]
 mod tests;

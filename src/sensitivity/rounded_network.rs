@@ -9,6 +9,7 @@ use nalgebra::{DMatrix, DVector};
 
 use super::rounded_map::{norm_upper, MapNorms, RoundedMap};
 use super::twofold;
+use super::wide::LARGEST_METRIC;
 use crate::linalg::{relative_rounding, rounded_up, EnclosedMatrix};
 use crate::model::architecture::StdLink;
 use crate::model::network::Layer;
@@ -32,6 +33,8 @@ pub struct RoundedNetwork {
     first_gram: Arc<DMatrix<f64>>,
     /// Full matrices of the narrow layers after the first of them, and of an only layer; empty for others.
     weights: Vec<Arc<EnclosedMatrix>>,
+    /// [`NARROW`] and [`super::wide::LARGEST_METRIC`]; smaller in tests.
+    limits: [usize; 2],
 }
 
 /// Layers up to this width are treated with full matrices, wider ones never.
@@ -108,7 +111,11 @@ impl RoundedLayer {
 
 impl RoundedNetwork {
     fn new(layers: Vec<Arc<RoundedLayer>>) -> Self {
-        let mut network = Self { layers, first_gram: Arc::new(DMatrix::zeros(0, 0)), weights: vec![] };
+        Self::with_limits(layers, [NARROW, LARGEST_METRIC])
+    }
+
+    fn with_limits(layers: Vec<Arc<RoundedLayer>>, limits: [usize; 2]) -> Self {
+        let mut network = Self { layers, first_gram: Arc::new(DMatrix::zeros(0, 0)), weights: vec![], limits };
         let (count, tail) = (network.layers.len(), network.tail_start());
         let weight = |(index, layer): (usize, &Arc<RoundedLayer>)| {
             let is_full = (index > tail || count == 1) && layer.map.inputs() <= NARROW && !layer.map.is_maximum();
@@ -122,6 +129,17 @@ impl RoundedNetwork {
         network
     }
 
+    /// The same with other limits for full matrices: of layers, and of P.
+    #[cfg(test)]
+    pub(crate) fn limited(&self, limits: [usize; 2]) -> Self {
+        Self::with_limits(self.layers.clone(), limits)
+    }
+
+    /// Whether P of the wide layers is a full matrix.
+    pub(crate) fn has_full_metric(&self) -> bool {
+        self.layers.first().is_some_and(|layer| layer.map.inputs() <= self.limits[1])
+    }
+
     /// See the field.
     pub(crate) fn weights(&self) -> &[Arc<EnclosedMatrix>] {
         &self.weights
@@ -132,7 +150,7 @@ impl RoundedNetwork {
     #[must_use]
     pub fn tail_start(&self) -> usize {
         let mut start = self.layers.len();
-        while start > 0 && self.layers[start - 1].map.outputs() <= NARROW {
+        while start > 0 && self.layers[start - 1].map.outputs() <= self.limits[0] {
             start -= 1;
             if self.layers[start].map.is_maximum() {
                 break;

@@ -21,7 +21,7 @@ use crate::certificate::LayerScalings;
 use crate::linalg::{frobenius_upper, relative_rounding, rounded_up, EnclosedMatrix};
 
 /// P is a full matrix for inputs up to this width.
-const LARGEST_METRIC: usize = 1024;
+pub(crate) const LARGEST_METRIC: usize = 1024;
 /// Rows of A that are formed at a time.
 const ROWS: usize = 128;
 /// Entries of the vector of Schur's test below this share of the largest are raised to it.
@@ -111,7 +111,7 @@ impl WideShape {
     /// Q₀ = W₀W₀ᵀ.
     pub(crate) fn first(network: &RoundedNetwork) -> Self {
         let map = &network.layers()[0].map;
-        let metric = if map.inputs() <= LARGEST_METRIC {
+        let metric = if network.has_full_metric() {
             Metric::Identity
         } else {
             let behind = DVector::from_element(map.inputs(), 1.0);

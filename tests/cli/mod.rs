@@ -8,6 +8,7 @@ use crate::support::{files_below, quick, vaecert};
 
 mod claims;
 mod data;
+mod import;
 mod gamma_sum;
 mod snapshots;
 

@@ -1,5 +1,6 @@
 //! What an operator sees of its node: inputs, attributes, and the state of the evaluation.
 
+use std::cell::Cell;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -10,9 +11,12 @@ use super::value::{Chain, Origin, Signal, Value};
 use crate::import::sequence::Sequence;
 use crate::model::layer::MAX_WIDTH;
 
-/// Work allowed for one file, counted in numbers written: enough for every model that fits the other limits, and a bound
-/// on what a malformed file can cost.
-const MAX_WORK: usize = 1 << 30;
+/// Work allowed for one file, counted in numbers written: enough for every model that fits the other limits, and a
+/// bound on what a malformed file can cost.
+const MAX_WORK: usize = 1 << 29;
+
+/// Elements of all constants that nodes compute; weights come out of the file and are as large as it.
+const MAX_COMPUTED: usize = 1 << 26;
 
 /// The draw of a code.
 #[derive(Debug, Clone)]
@@ -34,22 +38,38 @@ pub(super) struct Context<'a> {
     /// What the user should know.
     pub(super) notes: Vec<String>,
     chains: usize,
-    work: usize,
+    work: Cell<usize>,
+    computed: usize,
 }
 
 impl<'a> Context<'a> {
     pub(super) fn new(opset: i64, folder: Option<&'a Path>, batch: Option<i64>) -> Self {
-        Self { opset, folder, batch, draw: None, notes: vec![], chains: 0, work: 0 }
+        Self { opset, folder, batch, draw: None, notes: vec![], chains: 0, work: Cell::new(0), computed: 0 }
     }
 
     /// Counts numbers written.
     ///
     /// # Errors
     /// [`NodeFault::TooLarge`] beyond the limit.
-    pub(super) fn spend(&mut self, numbers: usize) -> Result<(), NodeFault> {
-        self.work = self.work.saturating_add(numbers);
-        if self.work > MAX_WORK {
+    pub(super) fn spend(&self, numbers: usize) -> Result<(), NodeFault> {
+        self.work.set(self.work.get().saturating_add(numbers));
+        if self.work.get() > MAX_WORK {
             return Err(NodeFault::TooLarge { what: "the work that the graph takes up to here", limit: MAX_WORK });
+        }
+        Ok(())
+    }
+
+    /// Counts the elements of a constant that a node has computed.
+    ///
+    /// # Errors
+    /// [`NodeFault::TooLarge`] beyond the limit.
+    pub(super) fn keep(&mut self, elements: usize) -> Result<(), NodeFault> {
+        self.computed = self.computed.saturating_add(elements);
+        if self.computed > MAX_COMPUTED {
+            return Err(NodeFault::TooLarge {
+                what: "the number of elements of all computed constants",
+                limit: MAX_COMPUTED,
+            });
         }
         Ok(())
     }
@@ -126,7 +146,11 @@ impl Call<'_, '_> {
 
     pub(super) fn constant(&self, position: usize, expected: &'static str) -> Result<Rc<Tensor>, NodeFault> {
         match self.inputs.get(position) {
-            Some(Some(Value::Constant(tensor))) => Ok(Rc::clone(tensor)),
+            Some(Some(Value::Constant(tensor))) => {
+                // Whoever asks reads all of it.
+                self.context.spend(tensor.len())?;
+                Ok(Rc::clone(tensor))
+            }
             Some(Some(other)) => Err(NodeFault::Input { position, found: other.kind(), expected }),
             _ => Err(NodeFault::MissingInput { position, expected }),
         }

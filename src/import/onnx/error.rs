@@ -102,7 +102,7 @@ pub enum OnnxError {
         /// Its name.
         name: String,
         /// Why.
-        fault: TensorFault,
+        fault: Box<TensorFault>,
     },
     /// A node cannot be read.
     #[error("{place}: {fault}")]
@@ -110,7 +110,7 @@ pub enum OnnxError {
         /// The node.
         place: Place,
         /// Why.
-        fault: NodeFault,
+        fault: Box<NodeFault>,
     },
     /// The graph has no input to start from, or several among which nothing decides.
     #[error("expected one input that is not a weight, found {}; name the right one with --input", listed(found))]
@@ -217,7 +217,7 @@ pub enum OnnxError {
         /// The output's name.
         output: String,
         /// Why.
-        fault: NodeFault,
+        fault: Box<NodeFault>,
     },
     /// No point where encoder and decoder meet.
     #[error(
@@ -267,6 +267,14 @@ pub enum TensorFault {
     TooLarge {
         /// The shape.
         found: Vec<i64>,
+        /// The limit.
+        limit: usize,
+    },
+    /// More axes than any weight has.
+    #[error("it has {found} axes; at most {limit} are supported")]
+    TooManyAxes {
+        /// The number found.
+        found: usize,
         /// The limit.
         limit: usize,
     },

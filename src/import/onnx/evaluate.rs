@@ -7,6 +7,7 @@ use super::call::{Call, Context, Draw};
 use super::error::{NodeFault, OnnxError};
 use super::graph::{is_own_domain, Graph};
 use super::operators;
+use super::placement::MAX_AXES;
 use super::tensor::Tensor;
 use super::value::{Origin, Signal, Value};
 
@@ -101,7 +102,9 @@ impl State<'_, '_> {
     fn outside(&mut self, name: &str) -> Result<Value, OnnxError> {
         if let Some(weight) = self.graph.weights.get(name) {
             let tensor = Tensor::read(weight, self.context.folder);
-            return tensor.map(Value::constant).map_err(|fault| OnnxError::Weight { name: name.to_owned(), fault });
+            return tensor
+                .map(Value::constant)
+                .map_err(|fault| OnnxError::Weight { name: name.to_owned(), fault: Box::new(fault) });
         }
         if let Some((_, shape, _)) = self.start.input.as_ref().filter(|(input, ..)| input == name) {
             let origin = if self.start.at_code { Origin::Code } else { Origin::Input };
@@ -121,12 +124,18 @@ impl State<'_, '_> {
         }
         let fault = |fault| match fault {
             NodeFault::SecondDraw => OnnxError::SecondDraw { place: self.graph.place(number) },
-            fault => OnnxError::Node { place: self.graph.place(number), fault },
+            fault => OnnxError::Node { place: self.graph.place(number), fault: Box::new(fault) },
         };
         self.check(number).map_err(fault)?;
         let mut call = Call { node, context: &mut self.context, inputs };
         let values = operators::apply(&mut call).map_err(fault)?;
         for (name, value) in node.output.iter().zip(values) {
+            if let Value::Constant(tensor) = &value {
+                self.context.keep(tensor.len()).map_err(fault)?;
+            }
+            if value.shape().is_ok_and(|(_, shape)| shape.len() >= MAX_AXES) {
+                return Err(fault(NodeFault::TooLarge { what: "the number of axes", limit: MAX_AXES }));
+            }
             let value = self.started(name, value);
             if self.uses.get(name).is_some_and(|&uses| uses > 0) {
                 self.values.insert(name.clone(), value);
@@ -154,10 +163,11 @@ impl State<'_, '_> {
     fn check(&self, number: usize) -> Result<(), NodeFault> {
         let node = &self.graph.nodes[number];
         let (domain, operator) = (node.domain.clone(), node.op_type.clone());
-        let defined = |(in_domain, name): &(String, String)| *in_domain == domain && *name == operator;
-        if self.graph.functions.iter().any(defined) {
-            return Err(NodeFault::Function { domain, operator });
+        let defined = (domain, operator);
+        if self.graph.functions.contains(&defined) {
+            return Err(NodeFault::Function { domain: defined.0, operator: defined.1 });
         }
+        let (domain, operator) = defined;
         if !is_own_domain(&domain) {
             return Err(NodeFault::Domain { domain, operator });
         }

@@ -1,7 +1,7 @@
 //! Weights that lie in a file beside the model.
 //!
-//! A model is a stranger's file, and a location in it must not make this program read any other file: only plain files inside
-//! the model's folder are opened, whatever symbolic links say.
+//! A model is a stranger's file, and a location in it must not make this program read any other file: only plain files
+//! inside the model's folder are opened, whatever symbolic links say.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -13,8 +13,8 @@ use super::proto::TensorProto;
 /// The `expected` bytes of a tensor of that `shape` whose values lie outside of the model.
 ///
 /// # Errors
-/// [`TensorFault::External`] for a location that must not or cannot be read, [`TensorFault::Length`] where the model itself
-/// announces another length.
+/// [`TensorFault::External`] for a location that must not or cannot be read, [`TensorFault::Length`] where the model
+/// itself announces another length.
 pub(super) fn bytes(
     tensor: &TensorProto,
     folder: Option<&Path>,

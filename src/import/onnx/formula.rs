@@ -1,7 +1,7 @@
 //! Functions of one value, step by step, until it is plain which activation they are.
 //!
-//! Exporters write some activations in parts: softplus as log(exp(x) + 1), the sigmoid as 1 / (1 + exp(−x)), a standard deviation
-//! as exp(x / 2). So single steps are collected, simplified, and only then turned into layers.
+//! Exporters write some activations in parts: softplus as log(exp(x) + 1), the sigmoid as 1 / (1 + exp(−x)), a standard
+//! deviation as exp(x / 2). So single steps are collected, simplified, and only then turned into layers.
 
 use std::fmt;
 
@@ -52,14 +52,14 @@ impl Formula {
     fn simplify(&mut self) -> bool {
         use Step::{Exp, Log, Reciprocal, Scale, Shift, Sigmoid, Softplus};
         let (drop, put): (usize, &[Step]) = match *self.0.as_slice() {
-            [.., Scale(a)] if a == 1.0 => (1, &[]),
-            [.., Shift(a)] if a == 0.0 => (1, &[]),
+            [.., Scale(1.0)] => (1, &[]),
+            [.., Shift(0.0)] => (1, &[]),
             [.., Scale(a), Scale(b)] => (2, &[Scale(a * b)]),
             [.., Shift(a), Shift(b)] => (2, &[Shift(a + b)]),
-            [.., Exp, Shift(a), Log] if a == 1.0 => (3, &[Softplus]),
-            [.., Exp, Shift(a), Reciprocal] if a == 1.0 => (3, &[Scale(-1.0), Sigmoid]),
+            [.., Exp, Shift(1.0), Log] => (3, &[Softplus]),
+            [.., Exp, Shift(1.0), Reciprocal] => (3, &[Scale(-1.0), Sigmoid]),
             [.., Scale(a), Scale(b), Sigmoid] => (3, &[Scale(a * b), Sigmoid]),
-            [.., Scale(a), Sigmoid] if a == 1.0 => (2, &[Sigmoid]),
+            [.., Scale(1.0), Sigmoid] => (2, &[Sigmoid]),
             _ => return false,
         };
         self.0.truncate(self.0.len() - drop);

@@ -1,6 +1,6 @@
 //! A decoded file as a graph: who gives each value, and in which order nodes can be evaluated.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use prost::Message;
 
@@ -80,10 +80,12 @@ pub(super) struct Graph {
     pub(super) outputs: Vec<Port>,
     pub(super) weights: HashMap<String, TensorProto>,
     /// Weights of a kind that is not read.
-    pub(super) sparse: Vec<String>,
+    pub(super) sparse: HashSet<String>,
     /// (domain, name) of the functions that the file defines.
-    pub(super) functions: Vec<(String, String)>,
+    pub(super) functions: HashSet<(String, String)>,
     givers: HashMap<String, usize>,
+    /// Names of inputs and weights.
+    outside: HashSet<String>,
 }
 
 impl Graph {
@@ -100,7 +102,7 @@ impl Graph {
         Self::wire(graph, opset, functions)
     }
 
-    fn wire(graph: GraphProto, opset: i64, functions: Vec<(String, String)>) -> Result<Self, OnnxError> {
+    fn wire(graph: GraphProto, opset: i64, functions: HashSet<(String, String)>) -> Result<Self, OnnxError> {
         let found = graph.node.len();
         if found > MAX_NODES {
             return Err(OnnxError::TooManyNodes { found, limit: MAX_NODES });
@@ -116,17 +118,18 @@ impl Graph {
         // Before version 4 of the format, weights had to be inputs as well.
         let inputs: Vec<Port> =
             graph.input.iter().filter(|input| !weights.contains_key(&input.name)).map(Port::of).collect();
+        let names = inputs.iter().map(|input| &input.name).chain(weights.keys());
+        let outside: HashSet<String> = names.cloned().collect();
         let mut givers = HashMap::new();
         for (number, node) in graph.node.iter().enumerate() {
             for value in node.output.iter().filter(|value| !value.is_empty()) {
-                let taken = weights.contains_key(value) || inputs.iter().any(|input| input.name == *value);
-                if givers.insert(value.clone(), number).is_some() || taken {
+                if givers.insert(value.clone(), number).is_some() || outside.contains(value) {
                     return Err(OnnxError::Duplicate { value: value.clone() });
                 }
             }
         }
         let outputs = graph.output.iter().map(Port::of).collect();
-        Ok(Self { opset, nodes: graph.node, inputs, outputs, weights, sparse, functions, givers })
+        Ok(Self { opset, nodes: graph.node, inputs, outputs, weights, sparse, functions, givers, outside })
     }
 
     /// The node that gives a value.
@@ -189,11 +192,10 @@ impl Graph {
         if let Some(node) = self.giver(value) {
             return Ok(Some(node));
         }
-        if self.sparse.iter().any(|sparse| sparse == value) {
-            return Err(OnnxError::Weight { name: value.to_owned(), fault: TensorFault::Sparse });
+        if self.sparse.contains(value) {
+            return Err(OnnxError::Weight { name: value.to_owned(), fault: Box::new(TensorFault::Sparse) });
         }
-        let outside = self.weights.contains_key(value) || self.inputs.iter().any(|input| input.name == value);
-        if value.is_empty() || outside {
+        if value.is_empty() || self.outside.contains(value) {
             return Ok(None);
         }
         Err(OnnxError::MissingValue { value: value.to_owned(), needed_by: needed_by() })

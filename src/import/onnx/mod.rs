@@ -1,13 +1,13 @@
 //! Models in ONNX files: from a graph of nodes to chains of layers.
 //!
-//! [`read_encoder`], [`read_decoder`] and [`read_whole`] evaluate the graph with chains of layers in place of numbers: a value is
-//! a constant, or what a chain from the input has given so far. Operators with constants append layers; slices, transposes and
-//! padding only say where each element comes from; functions written in parts (softplus, sigmoid, standard deviations) are
-//! put together first. Whatever is not a chain of layers, such as a skip connection, is refused, and so is every
-//! operator that is not known.
+//! [`read_encoder`], [`read_decoder`] and [`read_whole`] evaluate the graph with chains of layers in place of numbers:
+//! a value is a constant, or what a chain from the input has given so far. Operators with constants append layers;
+//! slices, transposes and padding only say where each element comes from; functions written in parts (softplus,
+//! sigmoid, standard deviations) are put together first. Whatever is not a chain of layers, such as a skip connection,
+//! is refused, and so is every operator that is not known.
 //!
-//! Files are not trusted: sizes are checked before anything is allocated, the work that a file can ask for is limited, and only
-//! files in the model's own folder are opened.
+//! Files are not trusted: sizes are checked before anything is allocated, the work that a file can ask for is limited,
+//! and only files in the model's own folder are opened.
 
 mod call;
 mod error;

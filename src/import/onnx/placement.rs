@@ -1,10 +1,15 @@
 //! Index maps: where each element of a rearranged tensor comes from.
 //!
-//! Slices, transposes, padding, nearest neighbours and the like move elements and change none. Each is one list of sources,
-//! which serves constants and values of the network alike.
+//! Slices, transposes, padding, nearest neighbours and the like move elements and change none. Each is one list of
+//! sources, which serves constants and values of the network alike.
 
 use super::error::NodeFault;
-use super::tensor::MAX_ELEMENTS;
+
+/// Most axes of a value.
+pub(super) const MAX_AXES: usize = 32;
+
+/// Most elements of a value that is rearranged or computed; an index map takes two words for each.
+const MAX_PLACED: usize = 1 << 25;
 
 /// Element i of a tensor of this shape is element `index[i]` of another, or 0.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,11 +23,12 @@ pub(super) struct Placement {
 /// # Errors
 /// [`NodeFault::TooLarge`].
 pub(super) fn elements(shape: &[usize]) -> Result<usize, NodeFault> {
-    let product = shape.iter().fold(1_usize, |product, &size| product.saturating_mul(size));
-    if product > MAX_ELEMENTS {
-        return Err(NodeFault::TooLarge { what: "the number of elements of a value", limit: MAX_ELEMENTS });
+    // A size of 0 must not hide sizes whose product is beyond all limits.
+    let product = shape.iter().fold(1_usize, |product, &size| product.saturating_mul(size.max(1)));
+    if product > MAX_PLACED {
+        return Err(NodeFault::TooLarge { what: "the number of elements of a value", limit: MAX_PLACED });
     }
-    Ok(product)
+    Ok(if shape.contains(&0) { 0 } else { product })
 }
 
 /// Distance between neighbours along each axis, row-major.
@@ -35,7 +41,8 @@ fn strides(shape: &[usize]) -> Vec<usize> {
 }
 
 impl Placement {
-    /// Along every axis apart from the others: `sources[axis][i]` is the place along that axis that i comes from, or none.
+    /// Along every axis apart from the others: `sources[axis][i]` is the place along that axis that i comes from, or
+    /// none.
     ///
     /// # Errors
     /// [`NodeFault::TooLarge`].

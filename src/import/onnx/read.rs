@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use super::call::Context;
-use super::error::{Listed, NodeFault, OnnxError};
+use super::error::{Listed, OnnxError};
 use super::evaluate::{evaluate, Evaluated, Start};
+use super::formula::Step;
 use super::graph::{AxisSize, Graph, Port};
 use super::names::{OnnxNames, Role, StdKind};
-use super::placement::Placement;
+use super::placement::{Placement, MAX_AXES};
 use super::value::{Origin, Signal, Value};
 use crate::import::assemble::{DecoderParts, EncoderParts};
 use crate::import::sequence::Sequence;
@@ -25,8 +26,8 @@ pub struct Read<T> {
 
 /// Reads an encoder: one input, and outputs for mean and standard deviation of the code. Other outputs are ignored.
 ///
-/// `folder` is the model's, where weights in files of their own are looked for; `input_shape` is the shape of one input, for
-/// files that do not give it.
+/// `folder` is the model's, where weights in files of their own are looked for; `input_shape` is the shape of one
+/// input, for files that do not give it.
 ///
 /// # Errors
 /// The first [`OnnxError`] found.
@@ -84,8 +85,8 @@ pub fn read_decoder(
     Ok(Read { parts: DecoderParts { decoder }, notes: evaluated.context.notes })
 }
 
-/// Reads a whole model, from the input to the reconstruction, and divides it where the code is drawn: at mean + std · noise,
-/// or, in a model that decodes the mean, at the mean.
+/// Reads a whole model, from the input to the reconstruction, and divides it where the code is drawn: at mean + std ·
+/// noise, or, in a model that decodes the mean, at the mean.
 ///
 /// # Errors
 /// The first [`OnnxError`] found.
@@ -327,7 +328,7 @@ fn choose_input<'g>(graph: &'g Graph, name: Option<&str>, not: &[Option<&str>]) 
 fn start_at(input: &Port, given: Option<&[usize]>) -> Result<Start, OnnxError> {
     let (shape, batch) = item_shape(input, given)?;
     let width = shape.iter().fold(1_usize, |product, &size| product.saturating_mul(size));
-    if width == 0 || width > MAX_WIDTH || shape.is_empty() {
+    if width == 0 || width > MAX_WIDTH || shape.is_empty() || shape.len() >= MAX_AXES {
         let (input, found) = (input.name.clone(), input.shape_text());
         return Err(OnnxError::InputShape { input, found, limit: MAX_WIDTH });
     }
@@ -403,7 +404,7 @@ fn halves(output: &str, both: Signal, mean_first: bool) -> Result<(Signal, Signa
 }
 
 fn settled(context: &mut Context<'_>, output: &str, signal: Signal) -> Result<Sequence, OnnxError> {
-    let fault = |fault| OnnxError::OutputFault { output: output.to_owned(), fault };
+    let fault = |fault| OnnxError::OutputFault { output: output.to_owned(), fault: Box::new(fault) };
     context.settle(signal).map(|(_, sequence)| sequence).map_err(fault)
 }
 
@@ -416,22 +417,21 @@ fn encoder(
 ) -> Result<EncoderParts, OnnxError> {
     let mean = settled(context, mean_name, mean)?;
     let mut argument = std;
-    let (link, floor, doubled) = match kind {
-        StdKind::LogVariance => (StdLink::HalfLogVariance, 0.0, false),
-        StdKind::LogStd => (StdLink::HalfLogVariance, 0.0, true),
+    let (link, floor) = match kind {
+        StdKind::LogVariance => (StdLink::HalfLogVariance, 0.0),
+        StdKind::LogStd => {
+            let fault = |fault| OnnxError::OutputFault { output: std_name.to_owned(), fault: Box::new(fault) };
+            argument.formula.push(Step::Scale(2.0)).map_err(fault)?;
+            (StdLink::HalfLogVariance, 0.0)
+        }
         StdKind::Std => {
             let read = argument.formula.standard_deviation();
             let (formula, link, floor) = read
                 .ok_or_else(|| OnnxError::Std { output: std_name.to_owned(), found: argument.formula.to_string() })?;
             argument.formula = formula;
-            (link, floor, false)
+            (link, floor)
         }
     };
-    let mut std = settled(context, std_name, argument)?;
-    if doubled {
-        let doubling = std.scale_and_shift(&[2.0], &[0.0]);
-        doubling
-            .map_err(|error| OnnxError::OutputFault { output: std_name.to_owned(), fault: NodeFault::from(error) })?;
-    }
+    let std = settled(context, std_name, argument)?;
     Ok(EncoderParts { input_shape, mean, std, std_link: link, std_floor: floor })
 }

@@ -6,6 +6,7 @@ use half::{bf16, f16};
 
 use super::error::TensorFault;
 use super::external;
+use super::placement::MAX_AXES;
 use super::proto::{TensorProto, EXTERNAL};
 
 /// Most elements of one tensor, so that a malformed file cannot ask for unbounded memory.
@@ -126,15 +127,15 @@ impl Tensor {
         let count = shape.iter().product::<usize>();
         let numbers = if proto.data_location == EXTERNAL {
             let bytes = external::bytes(proto, folder, &shape, count * kind.bytes())?;
-            kind.from_bytes(&bytes)?
+            kind.decode(&bytes)?
         } else if let Some(bytes) = proto.raw_data.as_ref() {
             let expected = count * kind.bytes();
             if bytes.len() != expected {
                 return Err(TensorFault::Length { shape, expected, found: bytes.len() as u64, unit: "bytes" });
             }
-            kind.from_bytes(bytes)?
+            kind.decode(bytes)?
         } else {
-            kind.from_fields(proto)?
+            kind.collect(proto)?
         };
         let tensor = Self { shape, numbers };
         if tensor.len() != count {
@@ -148,6 +149,9 @@ impl Tensor {
 fn shape(dims: &[i64]) -> Result<Vec<usize>, TensorFault> {
     let sizes: Option<Vec<usize>> = dims.iter().map(|&size| usize::try_from(size).ok()).collect();
     let sizes = sizes.ok_or_else(|| TensorFault::NegativeSize { found: dims.to_vec() })?;
+    if sizes.len() > MAX_AXES {
+        return Err(TensorFault::TooManyAxes { found: sizes.len(), limit: MAX_AXES });
+    }
     // A size of 0 must not hide sizes whose product is beyond all limits.
     let product = sizes.iter().fold(1_usize, |product, &size| product.saturating_mul(size.max(1)));
     if product > MAX_ELEMENTS {
@@ -230,7 +234,7 @@ impl Kind {
     }
 
     /// Little-endian, whatever the machine.
-    fn from_bytes(self, bytes: &[u8]) -> Result<Numbers, TensorFault> {
+    fn decode(self, bytes: &[u8]) -> Result<Numbers, TensorFault> {
         Ok(match self {
             Self::F32 => Numbers::Float(each(bytes, |b| f64::from(f32::from_le_bytes(b)))),
             Self::F64 => Numbers::Float(each(bytes, f64::from_le_bytes)),
@@ -249,7 +253,7 @@ impl Kind {
     }
 
     /// From the typed lists, which stand in for raw bytes in small tensors.
-    fn from_fields(self, proto: &TensorProto) -> Result<Numbers, TensorFault> {
+    fn collect(self, proto: &TensorProto) -> Result<Numbers, TensorFault> {
         // Half-precision values are kept as their bits in the low half of an int32.
         let bits = |value: &i32| u16::try_from(value & 0xffff).unwrap_or_default();
         Ok(match self {

@@ -28,7 +28,7 @@ pub(super) fn gemm(call: &mut Call<'_, '_>) -> Result<Value, NodeFault> {
     let (expected, outputs) = if transposed { (columns, rows) } else { (rows, columns) };
     fits(inputs, expected, &shape)?;
     checked_width(&[outputs])?;
-    let weight = if transposed { values } else { flipped(&values, rows, columns)? };
+    let weight = if transposed { values } else { flipped(&values, rows, columns) };
     let weight: Vec<f64> = weight.into_iter().map(|weight| alpha * weight).collect();
     let bias = gemm_bias(call, outputs)?.into_iter().map(|bias| beta * bias).collect();
     dense(call, signal, &weight, bias)
@@ -61,8 +61,8 @@ fn dense(call: &mut Call<'_, '_>, signal: Signal, weight: &[f64], bias: Vec<f64>
     call.extend(signal, |sequence| sequence.dense(weight, &bias), vec![outputs])
 }
 
-fn flipped(values: &[f64], rows: usize, columns: usize) -> Result<Vec<f64>, NodeFault> {
-    Ok(Placement::transpose(&[rows, columns], &[1, 0])?.apply(values, 0.0))
+fn flipped(values: &[f64], rows: usize, columns: usize) -> Vec<f64> {
+    (0..columns).flat_map(|column| (0..rows).map(move |row| values[row * columns + column])).collect()
 }
 
 /// A value of the network times a constant matrix, along its last axis.
@@ -77,7 +77,7 @@ pub(super) fn matmul(call: &mut Call<'_, '_>) -> Result<Value, NodeFault> {
         return Err(NodeFault::Shape { what: "the second factor", expected: "a matrix".to_owned(), found: shape });
     };
     fits(last, inputs, &shape)?;
-    let weight = flipped(&values, inputs, outputs)?;
+    let weight = flipped(&values, inputs, outputs);
     let places = checked_width(rest)?;
     checked_width(&[places, outputs])?;
     if places == 1 {

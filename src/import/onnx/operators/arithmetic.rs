@@ -187,6 +187,7 @@ pub(super) fn affine(
 ) -> Result<Value, NodeFault> {
     let mut signal = signal;
     for tensor in [scale, shift].into_iter().flatten() {
+        call.context.spend(tensor.len())?;
         signal = widened(call, signal, &tensor.shape)?;
     }
     let one = |tensor: Option<&Tensor>, neutral: f64| tensor.map_or(Some(neutral), Tensor::uniform);
@@ -269,11 +270,16 @@ pub(super) fn extreme(call: &mut Call<'_, '_>, function: Binary) -> Result<Value
     Ok(result)
 }
 
-/// Whether the first input is above the second (or below it). Between a value of the network and a number, equality does not
-/// matter: it is read only as the switch of a softplus.
+/// Whether the first input is above the second (or below it). Between a value of the network and a number, equality
+/// does not matter: it is read only as the switch of a softplus.
 pub(super) fn compare(call: &mut Call<'_, '_>, above: bool) -> Result<Value, NodeFault> {
     let inclusive = call.node.op_type.ends_with("OrEqual");
     let (a, b) = operands(call)?;
+    for value in [&a, &b] {
+        if let Value::Constant(tensor) = value {
+            call.context.spend(tensor.len())?;
+        }
+    }
     let bound = |tensor: &Tensor| {
         tensor.uniform().ok_or_else(|| NodeFault::Unsupported {
             what: "a comparison with several numbers".to_owned(),
@@ -342,27 +348,27 @@ fn choice() -> NodeFault {
 pub(super) fn noise(call: &mut Call<'_, '_>) -> Result<Value, NodeFault> {
     for (name, expected) in [("mean", 0.0), ("scale", 1.0)] {
         let found = call.float(name, expected)?;
-        if found != expected {
+        if (found - expected).abs() > 0.0 || found.is_nan() {
             return Err(Call::bad_attribute(name, found, "standard normal noise: mean 0, scale 1"));
         }
     }
     if call.node.op_type == "RandomNormalLike" {
         let like = call.take(0, "the value whose shape the noise has")?;
-        let (_, shape) = batched(&like.shape()?, call.context.batch)?;
+        let shape = batched(&like.shape()?, call.context.batch)?;
         return Ok(Value::Noise { shape });
     }
     let shape = call.ints("shape")?.unwrap_or_default();
     let sizes: Result<Vec<usize>, _> =
         shape.iter().map(|&size| crate::import::onnx::call::count(size, "shape")).collect();
-    let (_, shape) = batched(&(false, &sizes?), call.context.batch)?;
+    let shape = batched(&(false, &sizes?), call.context.batch)?;
     Ok(Value::Noise { shape })
 }
 
 /// A shape without its batch axis; a constant's first axis is one if its size is that of the batch, or 1.
-fn batched(shape: &(bool, &[usize]), batch: Option<i64>) -> Result<((), Vec<usize>), NodeFault> {
+fn batched(shape: &(bool, &[usize]), batch: Option<i64>) -> Result<Vec<usize>, NodeFault> {
     match shape {
-        (true, shape) => Ok(((), shape.to_vec())),
-        (false, [first, rest @ ..]) if *first == 1 || i64::try_from(*first).ok() == batch => Ok(((), rest.to_vec())),
+        (true, shape) => Ok(shape.to_vec()),
+        (false, [first, rest @ ..]) if *first == 1 || i64::try_from(*first).ok() == batch => Ok(rest.to_vec()),
         (false, shape) => {
             Err(NodeFault::Batch { what: format!("noise of the fixed shape {shape:?} has no batch axis") })
         }

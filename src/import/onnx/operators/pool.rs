@@ -70,7 +70,7 @@ pub(super) fn average(call: &mut Call<'_, '_>) -> Result<Value, NodeFault> {
     let (weight, bias) = (vec![1.0 / area as f64; windows.input[0] * area], vec![0.0; windows.output[0]]);
     let append = |sequence: &mut crate::import::sequence::Sequence| {
         sequence.convolution(windows, &weight, &bias)?;
-        if factors.iter().all(|&factor| factor == 1.0) {
+        if factors.iter().all(|factor| (factor - 1.0).abs() == 0.0) {
             return Ok(());
         }
         let factors: Vec<f64> = (0..windows.output[0]).flat_map(|_| factors.iter().copied()).collect();

@@ -12,6 +12,9 @@ use crate::model::layer::MAX_WIDTH;
 
 type Sources = Vec<Option<usize>>;
 
+/// Which part, and which place of it.
+type Piece = (usize, usize);
+
 fn moved(what: &str) -> NodeFault {
     NodeFault::Batch { what: what.to_owned() }
 }
@@ -22,7 +25,8 @@ fn no_tensor(value: &Value) -> NodeFault {
 
 /// The tensor rearranged; where a place has no source, 0.
 fn place(call: &mut Call<'_, '_>, value: Value, placement: &Placement) -> Result<Value, NodeFault> {
-    call.context.spend(placement.index.len())?;
+    // An index is two words.
+    call.context.spend(2 * placement.index.len())?;
     match value {
         Value::Constant(tensor) => {
             let (shape, numbers) = (placement.shape.clone(), constant::place(&tensor.numbers, placement));
@@ -51,6 +55,12 @@ fn plain(call: &mut Call<'_, '_>, signal: Signal) -> Result<Signal, NodeFault> {
         Value::Signal(signal) => Ok(signal),
         other => Err(no_tensor(&other)),
     }
+}
+
+/// Every place of every axis from itself.
+fn unmoved(call: &Call<'_, '_>, shape: &[usize]) -> Result<Vec<Sources>, NodeFault> {
+    call.context.spend(shape.iter().fold(0, |sum: usize, &size| sum.saturating_add(size)))?;
+    Ok(shape.iter().map(|&size| identity(size)).collect())
 }
 
 /// Shape with the batch axis, if there is one, counted as an axis of size 1.
@@ -130,7 +140,7 @@ pub(super) fn slice(call: &mut Call<'_, '_>) -> Result<Value, NodeFault> {
             "as many starts, ends, axes and steps",
         ));
     }
-    let mut sources: Vec<Sources> = shape.iter().map(|&size| identity(size)).collect();
+    let mut sources = unmoved(call, &shape)?;
     for (place, &axis) in axes.iter().enumerate() {
         let cut = Cut { axis, start: starts[place], end: ends[place], step: steps[place] };
         if batch && axis == 0 {
@@ -189,7 +199,7 @@ pub(super) fn gather(call: &mut Call<'_, '_>) -> Result<Value, NodeFault> {
         let place = usize::try_from(place).ok().filter(|&place| place < shape[axis]);
         place.map(Some).ok_or_else(|| Call::bad_attribute("index", index, "a place that the axis has"))
     };
-    let mut sources: Vec<Sources> = shape.iter().map(|&size| identity(size)).collect();
+    let mut sources = unmoved(call, &shape)?;
     sources[axis] = indices.into_iter().map(source).collect::<Result<_, _>>()?;
     let from = usize::from(batch);
     let mut placement = Placement::axiswise(&shape[from..], &sources[from..])?;
@@ -222,7 +232,7 @@ pub(super) fn split(call: &mut Call<'_, '_>) -> Result<Vec<Value>, NodeFault> {
     let mut start = 0;
     let mut values = Vec::with_capacity(parts);
     for size in sizes {
-        let mut sources: Vec<Sources> = shape.iter().map(|&size| identity(size)).collect();
+        let mut sources = unmoved(call, &shape)?;
         sources[axis] = (start..start + size).map(Some).collect();
         start += size;
         values.push(axiswise(call, value.clone(), batch, &shape, &sources)?);
@@ -246,7 +256,7 @@ pub(super) fn concat(call: &mut Call<'_, '_>) -> Result<Value, NodeFault> {
 }
 
 /// For each element of the result: which part it comes from, and from which place of it.
-fn joined(shapes: &[&[usize]], axis: usize) -> Result<(Vec<usize>, Vec<(usize, usize)>), NodeFault> {
+fn joined(shapes: &[&[usize]], axis: usize) -> Result<(Vec<usize>, Vec<Piece>), NodeFault> {
     let first = shapes.first().copied().unwrap_or_default();
     let mut shape = first.to_vec();
     let fits = |other: &[usize]| {
@@ -350,7 +360,7 @@ pub(super) fn pad(call: &mut Call<'_, '_>) -> Result<Value, NodeFault> {
     if pads.len() != 2 * axes.len() {
         return Err(Call::bad_attribute("pads", format!("of length {}", pads.len()), "two numbers per axis"));
     }
-    let mut sources: Vec<Sources> = shape.iter().map(|&size| identity(size)).collect();
+    let mut sources = unmoved(call, &shape)?;
     for (place, &axis) in axes.iter().enumerate() {
         let (begin, end) = (pads[place], pads[place + axes.len()]);
         if batch && axis == 0 && (begin, end) != (0, 0) {
@@ -379,7 +389,7 @@ fn filled(call: &mut Call<'_, '_>, value: Value, placement: &Placement, filling:
     }
     crate::import::onnx::call::finite(vec![filling])?;
     let shift: Vec<f64> = placement.index.iter().map(|source| if source.is_none() { filling } else { 0.0 }).collect();
-    if shift.iter().all(|&value| value == filling) {
+    if !placement.index.iter().any(Option::is_some) {
         signal.formula.push(Step::Shift(filling))?;
         return Ok(Value::Signal(signal));
     }

@@ -24,6 +24,14 @@ struct Axis {
     region: [f64; 2],
 }
 
+impl Axis {
+    /// Whether nothing is cut off, nothing added.
+    fn is_whole(&self) -> bool {
+        let [start, end] = self.region;
+        start.abs() == 0.0 && (end - 1.0).abs() == 0.0
+    }
+}
+
 pub(super) fn nearest(call: &mut Call<'_, '_>) -> Result<Value, NodeFault> {
     let mode = call.text("mode", "nearest")?;
     if mode != "nearest" {
@@ -42,7 +50,7 @@ pub(super) fn nearest(call: &mut Call<'_, '_>) -> Result<Value, NodeFault> {
     let signal = call.take_signal(0)?;
     let shape: Vec<usize> = std::iter::once(1).chain(signal.shape.iter().copied()).collect();
     let axes = axes(call, &shape, new_style, &rule)?;
-    if axes[0].resized != 1 || axes[0].region != [0.0, 1.0] {
+    if axes[0].resized != 1 || !axes[0].is_whole() {
         return Err(NodeFault::Batch { what: "it resizes the batch".to_owned() });
     }
     checked_width(&axes.iter().map(|axis| axis.resized).collect::<Vec<_>>())?;
@@ -138,7 +146,7 @@ fn of_scale(size: usize, scale: f64, region: [f64; 2]) -> Result<Axis, NodeFault
 
 /// The place of the input that each place of the output shows.
 fn places(axis: &Axis, rule: &Rule) -> Result<Vec<Option<usize>>, NodeFault> {
-    if axis.resized == axis.size && axis.region == [0.0, 1.0] && axis.scale == 1.0 {
+    if axis.resized == axis.size && axis.is_whole() && (axis.scale - 1.0).abs() == 0.0 {
         return Ok(identity(axis.size));
     }
     (0..axis.resized)
@@ -153,8 +161,8 @@ fn places(axis: &Axis, rule: &Rule) -> Result<Vec<Option<usize>>, NodeFault> {
         .collect()
 }
 
-/// Resize's formulas, as its specification has them, in the single precision of runtimes: at a tie the last bit decides which
-/// neighbour is the nearest, and the model was trained and judged with theirs.
+/// Resize's formulas, as its specification has them, in the single precision of runtimes: at a tie the last bit decides
+/// which neighbour is the nearest, and the model was trained and judged with theirs.
 #[allow(clippy::cast_possible_truncation)]
 fn coordinate(axis: &Axis, place: usize, rule: &str) -> Result<f32, NodeFault> {
     let (place, size, resized, scale) = (place as f32, axis.size as f32, axis.resized as f32, axis.scale as f32);

@@ -5,12 +5,15 @@ use std::rc::Rc;
 use super::constant;
 use crate::import::onnx::call::{checked_width, count, Call};
 use crate::import::onnx::error::NodeFault;
-use crate::import::onnx::placement::{common_shape, elements, Placement};
+use crate::import::onnx::placement::{common_shape, elements, Placement, MAX_AXES};
 use crate::import::onnx::tensor::{Size, Tensor};
 use crate::import::onnx::value::Value;
 
 /// Axes counted from the front, sorted, each once.
 pub(super) fn resolve_axes(axes: &[i64], rank: usize) -> Result<Vec<usize>, NodeFault> {
+    if axes.len() > MAX_AXES {
+        return Err(NodeFault::TooLarge { what: "the number of axes", limit: MAX_AXES });
+    }
     let mut resolved = axes.iter().map(|&axis| resolve_axis(axis, rank)).collect::<Result<Vec<_>, _>>()?;
     resolved.sort_unstable();
     resolved.dedup();
@@ -141,16 +144,16 @@ fn reshaped_items(
         Size::Known(-1) => (true, true),
         Size::Known(size) => (size == 1 || Some(size) == batch, false),
     };
-    let inferred = rest.iter().any(|size| *size == Size::Known(-1));
+    let inferred = rest.contains(&Size::Known(-1));
     if !keeps || (open && inferred) {
         return Err(mixes());
     }
-    let new = fill(shape, rest, zero_copies.then_some(shape), elements(shape)?)?;
+    let new = fill(rest, zero_copies.then_some(shape), elements(shape)?)?;
     new.ok_or_else(mixes)
 }
 
 fn reshaped(shape: &[usize], target: &[Size], zero_copies: bool) -> Result<Vec<usize>, NodeFault> {
-    let new = fill(shape, target, zero_copies.then_some(shape), elements(shape)?)?;
+    let new = fill(target, zero_copies.then_some(shape), elements(shape)?)?;
     new.ok_or_else(|| NodeFault::Shape {
         what: "the shape of a constant",
         expected: format!("one that can be reshaped to {target:?}"),
@@ -159,12 +162,7 @@ fn reshaped(shape: &[usize], target: &[Size], zero_copies: bool) -> Result<Vec<u
 }
 
 /// Sizes with 0 and −1 resolved; none if they do not hold `count` elements.
-fn fill(
-    shape: &[usize],
-    target: &[Size],
-    copied: Option<&[usize]>,
-    count_of_elements: usize,
-) -> Result<Option<Vec<usize>>, NodeFault> {
+fn fill(target: &[Size], copied: Option<&[usize]>, count_of_elements: usize) -> Result<Option<Vec<usize>>, NodeFault> {
     let mut open = None;
     let mut new = Vec::with_capacity(target.len());
     for (place, size) in target.iter().enumerate() {
@@ -190,9 +188,10 @@ fn fill(
             return Ok(None);
         }
         new[place] = count_of_elements / product;
+        elements(&new)?;
         return Ok(Some(new));
     }
-    let _ = shape;
+    elements(&new)?;
     Ok((product == count_of_elements).then_some(new))
 }
 

@@ -1,5 +1,5 @@
-//! Tests of whole files: networks as exporters write them and single operators, against what onnxruntime computes; and files
-//! that must be refused.
+//! Tests of whole files: networks as exporters write them and single operators, against what onnxruntime computes; and
+//! files that must be refused.
 
 mod build;
 mod networks;
