@@ -344,7 +344,7 @@ impl RobustnessArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct AuditArguments {
-    /// Model file written by `vaecert train`. Default: a small β-VAE of the embedded digits.
+    /// Model file written by `vaecert train` or `vaecert import`. Default: a small β-VAE of the embedded digits.
     #[arg(long, value_name = "FILE", conflicts_with = "train")]
     pub(crate) model: Option<PathBuf>,
     /// Train the default model on the spot instead of using the embedded one.
@@ -415,7 +415,7 @@ pub(crate) struct AuditArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct CertifyArguments {
-    /// Model file written by `vaecert train`. Default: a small β-VAE of the embedded digits.
+    /// Model file written by `vaecert train` or `vaecert import`. Default: a small β-VAE of the embedded digits.
     #[arg(long, value_name = "FILE")]
     pub(crate) model: Option<PathBuf>,
     #[command(flatten)]
@@ -673,7 +673,7 @@ pub(crate) struct ReplayArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct LinearizationArguments {
-    /// Model file written by `vaecert train`. Default: a small β-VAE of the embedded digits.
+    /// Model file written by `vaecert train` or `vaecert import`. Default: a small β-VAE of the embedded digits.
     #[arg(long, value_name = "FILE")]
     pub(crate) model: Option<PathBuf>,
     #[command(flatten)]

@@ -1,7 +1,7 @@
 //! `vaecert import`: a model made elsewhere becomes a model file.
 
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 
@@ -248,11 +248,11 @@ fn outputs(model: &Model, dataset: &Dataset, count: usize) -> Result<Outputs, Fa
 
 /// The kind of output that a reference holds, the largest difference |a − b| / (1 + |b|), and the number of inputs.
 fn compared(
-    path: &PathBuf,
+    path: &Path,
     candidates: [(&'static str, &Vec<f32>, usize); 2],
     count: usize,
 ) -> Result<(&'static str, f64, usize), Failure> {
-    let reference = DataSource::from(Origin::Npy { path: path.clone() }).load(crate::data::Split::Test, Seed(0))?;
+    let reference = DataSource::from(Origin::Npy { path: path.to_owned() }).load(crate::data::Split::Test, Seed(0))?;
     let Some((what, found, dim)) = candidates.into_iter().find(|(_, _, dim)| *dim == reference.dim()) else {
         let [reconstructions, means] = candidates.map(|(_, _, dim)| dim);
         let message = format!(

@@ -160,7 +160,7 @@ impl Activation {
         match self {
             Self::Relu => vec![0.0],
             Self::LeakyRelu { slope } if slope < 1.0 => vec![0.0],
-            Self::Elu { alpha } if alpha != 1.0 => vec![0.0],
+            Self::Elu { alpha } if (alpha - 1.0).abs() > 0.0 => vec![0.0],
             Self::Clip { low, high } => vec![low, high],
             _ => vec![],
         }

@@ -41,7 +41,7 @@ pub enum ModelError {
         source: SafeTensorError,
     },
     /// The metadata entry is absent: a safetensors file, but not one of ours.
-    #[error("{path}: a safetensors file without the metadata entry {METADATA_KEY:?}; expected a model written by `vaecert train`", path = path.display())]
+    #[error("{path}: a safetensors file without the metadata entry {METADATA_KEY:?}; expected a model written by `vaecert train` or `vaecert import`", path = path.display())]
     MissingMetadata {
         /// The file.
         path: PathBuf,
@@ -55,7 +55,7 @@ pub enum ModelError {
         source: serde_json::Error,
     },
     /// Written by a version of the format that this program does not know.
-    #[error("{path}: file format {found}, expected {FORMAT}; use the version of vaecert that wrote it", path = path.display())]
+    #[error("{path}: file format {found}, expected {FORMAT}; use the version of vaecert that wrote it, or train or import the model again", path = path.display())]
     Format {
         /// The file.
         path: PathBuf,

@@ -280,7 +280,8 @@ impl Index {
         self.places.chunks_exact(kernel).map(|window| {
             let mut best: Option<usize> = None;
             for place in window.iter().filter(|&&place| place != OUTSIDE).map(|&place| place as usize) {
-                let better = best.is_none_or(|best| !row[best].is_nan() && !(row[place] <= row[best]));
+                let better =
+                    best.is_none_or(|best| row[place] > row[best] || (row[place].is_nan() && !row[best].is_nan()));
                 if better {
                     best = Some(place);
                 }
@@ -315,7 +316,7 @@ impl Combine for Accumulate<'_> {
         for (sums, selected) in sums.chunks_exact_mut(*width).zip(selected.chunks_exact(places.len())) {
             for (&place, &value) in places.iter().zip(selected) {
                 if let Some(sum) = sums.get_mut(place as usize) {
-                    *sum = *sum + value;
+                    *sum += value;
                 }
             }
         }
@@ -379,7 +380,7 @@ impl Combine for ToWinners<'_> {
         let all = sums.chunks_exact_mut(width).zip(inputs.chunks_exact(width)).zip(gradients.chunks_exact(outputs));
         for ((sums, input), gradient) in all {
             for (place, &value) in self.index.winners(input, self.kernel).zip(gradient) {
-                sums[place] = sums[place] + value;
+                sums[place] += value;
             }
         }
         Tensor::from_vec(sums, (rows, width), &Device::Cpu)

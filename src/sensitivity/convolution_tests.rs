@@ -1,11 +1,14 @@
 //! Layers that are not dense: maps against plain loops, bounds against samples, wide layers against narrow ones.
 
+// Small whole numbers throughout.
+#![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_possible_wrap, clippy::type_complexity)]
+
 use candle_core::{DType, Device, Tensor};
 use nalgebra::{DMatrix, DVector};
 use proptest::prelude::*;
 
 use super::rounded_map::RoundedMap;
-use super::{find_scalings, linear_region_radius, network_jacobian, Rounds, RoundedNetwork, SlopeInterval};
+use super::{find_scalings, linear_region_radius, network_jacobian, RoundedNetwork, Rounds, SlopeInterval};
 use crate::certificate::NetworkEvidence;
 use crate::model::layer::{LayerShape, Map, Windows};
 use crate::model::network::Layer;
@@ -35,7 +38,14 @@ fn layer(map: Map, activation: Activation, seed: u64) -> Layer {
     Layer::new(shape, tensors.collect()).unwrap()
 }
 
-fn windows(input: [usize; 3], channels: usize, kernel: usize, stride: usize, dilation: usize, padding: usize) -> Windows {
+fn windows(
+    input: [usize; 3],
+    channels: usize,
+    kernel: usize,
+    stride: usize,
+    dilation: usize,
+    padding: usize,
+) -> Windows {
     let size = |length: usize| (length + 2 * padding).saturating_sub(dilation * (kernel - 1) + 1) / stride + 1;
     let output = [channels, size(input[1]), size(input[2])];
     let (kernel, stride, dilation, padding) = ([kernel; 2], [stride; 2], [dilation; 2], [padding; 2]);
@@ -45,8 +55,9 @@ fn windows(input: [usize; 3], channels: usize, kernel: usize, stride: usize, dil
 /// Maps of every kind on 4 × 6 × 5 images.
 fn any_map() -> impl Strategy<Value = Map> {
     let convolution = (1..4usize, 1..3usize, 1..3usize, 0..2usize, prop_oneof![Just(1), Just(2)]).prop_map(
-        |(kernel, stride, dilation, padding, groups)| {
-            Windows { groups, ..windows([4, 6, 5], 2, kernel, stride, dilation, padding.min(kernel - 1)) }
+        |(kernel, stride, dilation, padding, groups)| Windows {
+            groups,
+            ..windows([4, 6, 5], 2, kernel, stride, dilation, padding.min(kernel - 1))
         },
     );
     prop_oneof![
@@ -77,16 +88,23 @@ fn plainly(layer: &Layer, input: &[f64]) -> Vec<f64> {
         let weight = values(0);
         let (seen, made) = (w.input[0] / w.groups, w.output[0] / w.groups);
         for (o, i) in (0..w.output[0]).flat_map(|o| (0..seen).map(move |i| (o, i))) {
-            sliding(w, Box::new(|to, k, from| {
-                let weight = weight[((o * seen + i) * w.kernel[0] + k[0]) * w.kernel[1] + k[1]];
-                add(at(w.output, o, to), at(w.input, o / made * seen + i, from), weight);
-            }));
+            sliding(
+                w,
+                Box::new(|to, k, from| {
+                    let weight = weight[((o * seen + i) * w.kernel[0] + k[0]) * w.kernel[1] + k[1]];
+                    add(at(w.output, o, to), at(w.input, o / made * seen + i, from), weight);
+                }),
+            );
         }
     };
     match &layer.shape.map {
         Map::Dense { inputs, .. } => {
             let (weight, bias) = (values(0), values(1));
-            weight.chunks(*inputs).zip(bias).map(|(row, b)| row.iter().zip(input).map(|(w, x)| w * x).sum::<f64>() + b).collect()
+            weight
+                .chunks(*inputs)
+                .zip(bias)
+                .map(|(row, b)| row.iter().zip(input).map(|(w, x)| w * x).sum::<f64>() + b)
+                .collect()
         }
         Map::Gather { .. } => values(0).iter().map(|&i| if i < 0.0 { 0.0 } else { input[i as usize] }).collect(),
         Map::Convolution(w) => {
@@ -104,10 +122,13 @@ fn plainly(layer: &Layer, input: &[f64]) -> Vec<f64> {
         Map::MaxPool(w) => {
             let mut output = vec![f64::NEG_INFINITY; w.output.iter().product()];
             for c in 0..w.output[0] {
-                sliding(w, Box::new(|to, _, from| {
-                    let place = at(w.output, c, to);
-                    output[place] = output[place].max(input[at(w.input, c, from)]);
-                }));
+                sliding(
+                    w,
+                    Box::new(|to, _, from| {
+                        let place = at(w.output, c, to);
+                        output[place] = output[place].max(input[at(w.input, c, from)]);
+                    }),
+                );
             }
             output
         }

@@ -15,7 +15,7 @@ const COORDINATES: usize = 64;
 /// ρ_lin = min over hidden units with a kink of |a(x) − kink| / ‖∇ₓa(x)‖₂, in input units; in a maximum, over the places
 /// of a window that are not the largest, of the gap likewise. Infinite for an affine network; 0 as soon as one activation
 /// is curved. Computed in double precision without a bound on its rounding error. `network` in double precision; `input`
-/// [1, d_x]. Memory: [`COORDINATES`] rows of the widest layer at a time.
+/// [1, d_x]. Memory: 64 rows of the widest layer at a time.
 ///
 /// # Errors
 /// If shapes, types or devices disagree.

@@ -375,7 +375,8 @@ impl RoundedMap {
             let made = weight.nrows() * places.ncols();
             if unit < made {
                 let (channel, window) = (unit / places.ncols(), unit % places.ncols());
-                let entries = places.column(window).into_iter().zip(weight.row(channel).into_iter());
+                let weights = weight.row(channel);
+                let entries = places.column(window).into_iter().zip(&weights);
                 let inside = entries.filter(|(&place, _)| place != OUTSIDE);
                 return inside.map(|(&place, &weight)| (place as usize, weight)).collect();
             }

@@ -9,7 +9,7 @@
 //! Q_{l+1} = R Q_l Rᵀ + N K⁻¹ Nᵀ + Σ_{j∈U} λ_j w_j² W_{:j} W_{:j}ᵀ.
 //!
 //! This contains the telescoped bound with any diagonal scaling and the elementwise one as special scalings; where every
-//! slope is certain it is exact. Layers too wide for full matrices are treated by [`super::wide`]. Proof and comparison:
+//! slope is certain it is exact. Layers too wide for full matrices are treated in `wide.rs`. Proof and comparison:
 //! `proofs/C-slope-interval.md`.
 
 use std::borrow::Cow;

@@ -30,7 +30,9 @@ fn an_exported_model_is_imported_certified_and_verified() {
         let folder = tempfile::tempdir().unwrap();
         let answer = import(folder.path(), kind, &["--check", &reference]);
         assert_eq!((answer.code, answer.stderr.as_str()), (0, ""), "{kind}");
-        for text in ["convolution 3, stride 2, relu", "latent   6", "likelihood Bernoulli", "within 1.0e-4", "of 50 inputs"] {
+        for text in
+            ["convolution 3, stride 2, relu", "latent   6", "likelihood Bernoulli", "within 1.0e-4", "of 50 inputs"]
+        {
             assert!(answer.stdout.contains(text), "{kind}: {text} in\n{}", answer.stdout);
         }
         let model = ["--model", "vae.safetensors"];
@@ -99,7 +101,11 @@ fn what_gives_no_model_is_refused_with_its_reason() {
     for (arguments, code, text) in cases {
         let answer = run(folder.path(), &[&["import", "--out", "m.safetensors"][..], arguments].concat());
         assert_eq!((answer.code, answer.stdout.as_str()), (code, ""), "{arguments:?}: {}", answer.stderr);
-        assert!(answer.stderr.starts_with("error: ") && answer.stderr.contains(text), "{arguments:?}: {}", answer.stderr);
+        assert!(
+            answer.stderr.starts_with("error: ") && answer.stderr.contains(text),
+            "{arguments:?}: {}",
+            answer.stderr
+        );
         assert!(!folder.path().join("m.safetensors").exists());
     }
 }

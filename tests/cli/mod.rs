@@ -8,8 +8,8 @@ use crate::support::{files_below, quick, vaecert};
 
 mod claims;
 mod data;
-mod import;
 mod gamma_sum;
+mod import;
 mod snapshots;
 
 #[test]

@@ -84,7 +84,7 @@ fn zeros_around_an_image_become_padding() {
     let mut chain = Sequence::new(&[2, 2, 3]);
     let place = |i: usize| {
         let (channel, row, column) = (i / 20, i / 5 % 4, i % 5);
-        (row >= 1 && row < 3 && column >= 2).then(|| channel * 6 + (row - 1) * 3 + column - 2)
+        ((1..3).contains(&row) && column >= 2).then(|| channel * 6 + (row - 1) * 3 + column - 2)
     };
     chain.gather(&(0..40).map(place).collect::<Vec<_>>(), &[2, 4, 5]).unwrap();
     chain.convolution(windows([2, 4, 5], [1, 3, 4], 2, 1, 0), &numbers(8, 1), &[0.0]).unwrap();
@@ -279,7 +279,7 @@ fn apply(chain: &mut Sequence, operation: &Operation, salt: usize) -> Result<(),
         Operation::MaxPool | Operation::AveragePool(_) if smallest >= 2 => {
             let output = [channels, height / 2 + 1, width / 2 + 1];
             let windows = Windows { groups: channels, ..windows(image, output, 2, 2, 1) };
-            let inside = Windows { output: [channels, (height + 1) / 2, (width + 1) / 2], ..windows };
+            let inside = Windows { output: [channels, height.div_ceil(2), width.div_ceil(2)], ..windows };
             match operation {
                 Operation::AveragePool(outside_counts) => chain.average_pool(inside, *outside_counts),
                 _ => chain.max_pool(inside),
@@ -304,7 +304,8 @@ fn apply(chain: &mut Sequence, operation: &Operation, salt: usize) -> Result<(),
             chain.gather(&places(shape, place), &shape)
         }
         Operation::Permute => {
-            let index: Vec<_> = (0..chain.width()).rev().map(|i| (i % 5 != 1 || salt % 2 == 0).then_some(i)).collect();
+            let index: Vec<_> =
+                (0..chain.width()).rev().map(|i| (i % 5 != 1 || salt.is_multiple_of(2)).then_some(i)).collect();
             let shape = chain.shape().to_vec();
             chain.gather(&index, &shape)
         }

@@ -14,6 +14,7 @@ pub(super) fn found(network: &Network, trace: &Trace, rho: f64, scale: Option<&[
 }
 
 /// Scalings of every unit, `part` of what is large enough; none where that is too small.
+#[allow(clippy::needless_range_loop)]
 fn tight(network: &Network, trace: &Trace, rho: f64, scale: Option<&[f64]>, part: f64) -> Option<Found> {
     let (hidden, tail) = (network.layers.len() - 1, network.tail());
     let full: Vec<Matrix> = network.layers.iter().map(|layer| weight(layer)).collect();
