@@ -42,7 +42,7 @@
 //! # Modules, in the order in which they build on each other
 //!
 //! * [`quantity`]: lower bounds, upper bounds and estimates as types that never mix · [`seed`]: named random streams ·
-//!   [`progress`] · [`files`]: writes that survive a kill · [`threads`]: results that do not depend on their number
+//!   [`progress`] · [`files`]: writes that survive a kill · [`spelling`] · [`threads`]: results that do not depend on their number
 //! * [`stats`]: binomial bounds, order statistics, the normal distribution, quadratic forms in normal variables, arithmetic
 //!   with error bounds · [`linalg`]: norms, singular vectors, eigenvalues, enclosed where a proof needs it
 //! * [`certificate`]: what a certificate claims and its evidence, as a file; read and written, never computed
@@ -78,6 +78,7 @@ pub mod progress;
 pub mod quantity;
 pub mod seed;
 pub mod sensitivity;
+pub mod spelling;
 pub mod stats;
 #[cfg(test)]
 mod testing;

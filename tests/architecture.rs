@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Modules from the ground up; each may use those before it, and itself.
-const ORDER: [&str; 17] = [
+const ORDER: [&str; 18] = [
     "quantity",
     "seed",
     "progress",
     "files",
+    "spelling",
     "threads",
     "certificate",
     "stats",

@@ -9,6 +9,7 @@ use super::array::{Array, PIXEL_FULL_SCALE};
 use super::synthetic::{self, GAUSSIAN_FORM, MIXTURE_FORM};
 use super::{cifar, digits, idx, images, npy, npz, tensors, DataError, Dataset, Layout, Preprocessing, Split};
 use crate::seed::Seed;
+use crate::spelling::typos;
 
 /// Every form of text that [`DataSource::parse`] understands.
 const KNOWN: &[&str] = &[
@@ -376,20 +377,6 @@ fn nearest(text: &str) -> Option<&'static str> {
         .filter(|&(typos, _)| typos <= MAX_TYPOS)
         .min()
         .map(|(_, known)| known)
-}
-
-/// How many letters must be inserted, removed or replaced to turn one word into the other (Levenshtein).
-fn typos(from: &str, to: &str) -> usize {
-    let mut row: Vec<usize> = (0..=to.chars().count()).collect();
-    for (i, a) in from.chars().enumerate() {
-        let mut next = vec![i + 1];
-        for ((b, &above), &diagonal) in to.chars().zip(row.iter().skip(1)).zip(&row) {
-            let left = next.last().copied().unwrap_or_default();
-            next.push((diagonal + usize::from(a != b)).min(above + 1).min(left + 1));
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or_default()
 }
 
 #[cfg(test)]

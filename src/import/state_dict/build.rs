@@ -5,12 +5,12 @@ use std::fmt;
 
 use super::description::{ActivationName, Description, Layer, LikelihoodName, Names, Pair, Sides, StdName};
 use super::error::{DescriptionError, LayerProblem};
-use super::nearest::nearest;
 use super::tensors::{NamedTensor, Tensors};
 use crate::import::assemble::{DecoderParts, EncoderParts, LikelihoodChoice};
 use crate::import::sequence::Sequence;
 use crate::model::architecture::StdLink;
 use crate::model::layer::{product, LayerError, Windows, MAX_WIDTH};
+use crate::spelling::nearest;
 
 /// What a description says.
 #[derive(Debug, Clone)]

@@ -4,7 +4,6 @@ mod archive;
 mod build;
 mod description;
 mod error;
-mod nearest;
 mod pickle;
 mod safetensors_file;
 mod tensors;
