@@ -32,6 +32,8 @@ pub struct Certificates {
     pub slope_interval: Option<CertifiedRadius>,
     /// From global Lipschitz constants, without draws.
     pub a_priori: Option<CertifiedRadius>,
+    /// Why a norm had no bound, where one had none.
+    pub obstacle: Option<ReachError>,
 }
 
 /// The radii alone, in input units; none where an argument proves nothing.
@@ -102,9 +104,9 @@ impl JudgedModel {
             probability_lower,
             level: requirement.level,
         };
-        let CertifiedRadii { linear_region, slope_interval } = problem.certify()?;
+        let CertifiedRadii { linear_region, slope_interval, obstacle } = problem.certify()?;
         let a_priori = self.a_priori(judge, requirement);
-        Ok(Certificates { linear_region, slope_interval, a_priori })
+        Ok(Certificates { linear_region, slope_interval, a_priori, obstacle })
     }
 
     /// x ↦ S⁻¹μ(x), with lower bounds of σ(x) in S.

@@ -192,7 +192,10 @@ fn fill(model: &JudgedModel, header: &Header, input: &[f32], entry: &mut Entry) 
                 header.level
             ));
         }
-        None => entry.reasons.push("no radius above 0 is proved".to_owned()),
+        None => {
+            entry.reasons.push("no radius above 0 is proved".to_owned());
+            entry.reasons.extend(certificates.obstacle.map(|obstacle| obstacle.to_string()));
+        }
     }
     Ok(())
 }

@@ -57,6 +57,8 @@ pub struct CertifiedRadii {
     pub linear_region: Option<CertifiedRadius>,
     /// From slope intervals; never below the former.
     pub slope_interval: Option<CertifiedRadius>,
+    /// Why the last norm had no bound, where one had none.
+    pub obstacle: Option<ReachError>,
 }
 
 /// Errors of Φ and Φ⁻¹ as a share of the largest value involved, four times what was seen in [`normal`].
@@ -177,13 +179,14 @@ impl CertificationProblem<'_> {
             self.surplus(norm * mean_rate, divergence)
         };
         if nominal(0.0) <= 0.0 {
-            return Ok(CertifiedRadii { linear_region: None, slope_interval: None });
+            return Ok(CertifiedRadii { linear_region: None, slope_interval: None, obstacle: None });
         }
         let first_order = largest_positive(&nominal);
         let region = std_region.as_ref().map_or(region, |(std, _)| region.min(*std)).min(first_order);
         let linear = self.linear_region(region);
-        let slope_interval = self.slope_interval(linear.as_ref(), first_order, std_shape)?;
-        Ok(CertifiedRadii { linear_region: linear.map(|v| self.radius(v, Method::LinearRegion)), slope_interval })
+        let (slope_interval, obstacle) = self.slope_interval(linear.as_ref(), first_order, std_shape)?;
+        let linear_region = linear.map(|v| self.radius(v, Method::LinearRegion));
+        Ok(CertifiedRadii { linear_region, slope_interval, obstacle })
     }
 
     /// What is left above the level when the whitened code moves by `moved` and log σ diverges by `divergence`; at least
@@ -233,19 +236,19 @@ impl CertificationProblem<'_> {
     }
 
     /// Brackets the largest norm that slope intervals certify, starting from the linear region. `std_shape`: Q of the
-    /// standard-deviation head without a change of slope.
+    /// standard-deviation head without a change of slope. Also returns why the last norm without a bound had none.
     fn slope_interval(
         &self,
         linear: Option<&Visited>,
         first_order: f64,
         std_shape: Option<&DMatrix<f64>>,
-    ) -> Result<Option<CertifiedRadius>, ReachError> {
+    ) -> Result<(Option<CertifiedRadius>, Option<ReachError>), ReachError> {
         let start = linear.map_or(0.0, |linear| linear.norm);
         let mut best: Option<Visited> = None;
         let (mut low, mut high) = (start, first_order);
         let (mut low_surplus, mut high_surplus) =
             (linear.map_or_else(|| self.surplus(0.0, 0.0), |linear| linear.surplus), f64::NEG_INFINITY);
-        let mut warm: Option<Visited> = None;
+        let (mut warm, mut obstacle): (Option<Visited>, _) = (None, None);
         let effort = self.effort();
         for visit in 0..effort.norms {
             if high <= low * (1.0 + if visit == 0 { 4.0 * LINEAR_ROOM } else { effort.bracket }) || !high.is_finite() {
@@ -269,14 +272,17 @@ impl CertificationProblem<'_> {
                     warm = Some(visited);
                 }
                 Err(ReachError::NonFinite { layer }) => return Err(ReachError::NonFinite { layer }),
-                Err(_) => (high, high_surplus) = (norm, f64::NEG_INFINITY),
+                Err(error) => {
+                    (high, high_surplus) = (norm, f64::NEG_INFINITY);
+                    obstacle = Some(error);
+                }
             }
             if warm.is_none() {
                 warm.clone_from(&best);
             }
         }
         let Some(mut found) = best else {
-            return Ok(linear.map(|linear| self.radius(linear.clone(), Method::LinearRegion)));
+            return Ok((linear.map(|linear| self.radius(linear.clone(), Method::LinearRegion)), obstacle));
         };
         for _ in 0..effort.final_halvings {
             let middle = found.norm + 0.5 * (high - found.norm);
@@ -285,7 +291,7 @@ impl CertificationProblem<'_> {
                 _ => high = middle,
             }
         }
-        Ok(Some(self.radius(found, Method::SlopeInterval)))
+        Ok((Some(self.radius(found, Method::SlopeInterval)), obstacle))
     }
 
     fn has_wide_layers(&self) -> bool {

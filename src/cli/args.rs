@@ -550,8 +550,8 @@ pub(crate) struct ImportArguments {
     #[arg(long, value_enum, default_value = "test", help_heading = "Data")]
     pub(crate) split: SplitArgument,
     /// Inputs that are reconstructed.
-    #[arg(long, default_value_t = 100, value_name = "N", help_heading = "Data")]
-    pub(crate) inputs: usize,
+    #[arg(long, default_value = "100", value_name = "N", help_heading = "Data")]
+    pub(crate) inputs: NonZeroUsize,
     #[command(flatten)]
     pub(crate) data: DataArguments,
 }

@@ -198,7 +198,7 @@ fn try_out(arguments: &ImportArguments, model: &Model) -> Result<(String, ExitCo
             ExitCode::Met,
         ));
     }
-    let count = arguments.inputs.min(dataset.len());
+    let count = arguments.inputs.get().min(dataset.len());
     let Outputs { means, reconstructions } = outputs(model, &dataset, count)?;
     let squares = |row: &[f32], other: &[f32]| -> f64 {
         row.iter().zip(other).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum()
@@ -209,7 +209,7 @@ fn try_out(arguments: &ImportArguments, model: &Model) -> Result<(String, ExitCo
     let mut text = format!(
         "data     {source} ({}), {count} inputs: reconstruction of the code's mean is off by {:.4} in L2 norm (root of the mean square)\n",
         arguments.split.understood(),
-        (errors / count.max(1) as f64).sqrt(),
+        (errors / count as f64).sqrt(),
     );
     let Some(path) = &arguments.check else { return Ok((text, ExitCode::Met)) };
     let (what, difference, rows) = compared(

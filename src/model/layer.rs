@@ -14,6 +14,9 @@ pub const MAX_WIDTH: usize = 1 << 22;
 /// Upper limit of the multiplications of one layer at one input.
 pub const MAX_PRODUCTS: usize = 1 << 32;
 
+/// Upper limit of the places that the windows of one layer see; every one of them is held in memory, four bytes each.
+pub const MAX_PLACES: usize = 1 << 27;
+
 /// h = φ(map(x)).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -211,22 +214,40 @@ impl Map {
         }
     }
 
+    /// Places that all windows together see, those outside an image included.
+    #[must_use]
+    pub fn places(&self) -> usize {
+        let seen = |channels: usize, windows: &[usize], w: &Windows| {
+            product(&[channels, product(&windows[1..]), product(&w.kernel)])
+        };
+        match self {
+            Self::Dense { .. } => 0,
+            Self::Gather { outputs, .. } => *outputs,
+            Self::Convolution(w) => seen(w.input[0], &w.output, w),
+            Self::TransposedConvolution(w) => seen(w.output[0], &w.input, w),
+            Self::MaxPool(w) => seen(w.output[0], &w.output, w),
+        }
+    }
+
     fn check(&self) -> Result<(), LayerError> {
-        for (what, found, limit) in [
-            ("the width of a layer's input", self.inputs(), MAX_WIDTH),
-            ("the width of a layer's output", self.outputs(), MAX_WIDTH),
-            ("the number of a layer's products", self.products(), MAX_PRODUCTS),
+        if let Self::Convolution(w) | Self::TransposedConvolution(w) | Self::MaxPool(w) = self {
+            w.check()?;
+        }
+        for (what, found, least, limit) in [
+            ("the width of a layer's input", self.inputs(), 1, MAX_WIDTH),
+            ("the width of a layer's output", self.outputs(), 1, MAX_WIDTH),
+            ("the number of a layer's products", self.products(), 1, MAX_PRODUCTS),
+            ("the number of places that a layer's windows see", self.places(), 0, MAX_PLACES),
         ] {
             match found {
-                0 => return Err(LayerError::Zero { what }),
+                found if found < least => return Err(LayerError::Zero { what }),
                 found if found > limit => return Err(LayerError::TooLarge { what, found, limit }),
                 _ => {}
             }
         }
         match self {
-            Self::Dense { .. } | Self::Gather { .. } => Ok(()),
-            Self::Convolution(w) | Self::TransposedConvolution(w) => w.check(),
             Self::MaxPool(w) => w.check_maximum(),
+            _ => Ok(()),
         }
     }
 }
@@ -275,7 +296,6 @@ impl Windows {
     }
 
     fn check_maximum(&self) -> Result<(), LayerError> {
-        self.check()?;
         let (inputs, outputs, groups) = (self.input[0], self.output[0], self.groups);
         if inputs != outputs || inputs != groups {
             return Err(LayerError::MaxPoolChannels { inputs, outputs, groups });
@@ -286,5 +306,52 @@ impl Windows {
             (None, None) => Ok(()),
             (row, column) => Err(LayerError::EmptyWindow { row: row.unwrap_or(0), column: column.unwrap_or(0) }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn windows() -> Windows {
+        let (input, output) = ([2, 8, 8], [4, 4, 4]);
+        Windows { input, output, kernel: [4; 2], stride: [2; 2], dilation: [1; 2], padding: [1; 2], groups: 1 }
+    }
+
+    fn check(map: Map) -> Result<(), LayerError> {
+        LayerShape { map, activation: Activation::Identity }.check()
+    }
+
+    #[test]
+    fn sizes_follow_from_the_windows() {
+        let map = Map::Convolution(windows());
+        assert_eq!([map.inputs(), map.outputs(), map.products(), map.places()], [128, 64, 2048, 512]);
+        assert_eq!(map.parameters(), [("weight", vec![4, 2, 4, 4]), ("bias", vec![4])]);
+        let map = Map::TransposedConvolution(windows().transposed());
+        assert_eq!([map.inputs(), map.outputs(), map.products(), map.places()], [64, 128, 2048, 512]);
+        assert_eq!(map.parameters(), [("weight", vec![4, 2, 4, 4]), ("bias", vec![2])]);
+        assert_eq!(
+            [windows().place(0, 0, 0), windows().place(0, 0, 1), windows().place(1, 3, 3)],
+            [None, Some(0), None]
+        );
+    }
+
+    #[test]
+    fn layers_that_cannot_be_built_or_held_are_refused() {
+        assert_eq!(check(Map::Convolution(windows())), Ok(()));
+        let groups = check(Map::Convolution(Windows { groups: 3, ..windows() }));
+        assert_eq!(groups, Err(LayerError::Groups { channels: 2, groups: 3 }));
+        let zero = check(Map::Convolution(Windows { stride: [0, 2], ..windows() }));
+        assert_eq!(zero, Err(LayerError::Zero { what: "the stride" }));
+        // A few weights, and more places than memory.
+        let large = Windows { input: [1, 2048, 2048], output: [1, 2048, 2048], kernel: [32; 2], ..windows() };
+        assert!(matches!(check(Map::Convolution(large)), Err(LayerError::TooLarge { limit: MAX_PLACES, .. })));
+        let pool = Windows { input: [4, 8, 8], groups: 4, ..windows() };
+        assert_eq!(check(Map::MaxPool(pool)), Ok(()));
+        let blind = check(Map::MaxPool(Windows { output: [4, 6, 4], ..pool }));
+        assert_eq!(blind, Err(LayerError::EmptyWindow { row: 5, column: 0 }));
+        assert!(matches!(check(Map::MaxPool(windows())), Err(LayerError::MaxPoolChannels { .. })));
+        let dense = LayerShape::dense(2, 2, Activation::Elu { alpha: 0.0 });
+        assert!(matches!(dense.check(), Err(LayerError::Activation { .. })));
     }
 }

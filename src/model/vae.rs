@@ -5,7 +5,7 @@ use candle_core::{DType, Device, Result, Tensor};
 use super::activation::Activation;
 use super::architecture::{Architecture, Likelihood, StdLink};
 use super::kernel;
-use super::layer::LayerShape;
+use super::layer::{LayerShape, Map};
 use super::network::{Layer, Network, Trace};
 use crate::seed::Seed;
 use rand::RngExt;
@@ -167,6 +167,10 @@ impl Vae {
     /// # Errors
     /// If the device refuses the tensors, or a layer is not dense.
     pub fn initialised(architecture: Architecture, seed: Seed, device: &Device) -> Result<Self> {
+        let layers = architecture.networks().map(|(_, layers)| layers);
+        if !layers.iter().copied().flatten().all(|layer| matches!(layer.map, Map::Dense { .. })) {
+            candle_core::bail!("only dense layers are initialised here");
+        }
         let mut parameters: Vec<Tensor> = Vec::new();
         let mut bound = 1.0_f32;
         for (name, shape) in architecture.parameters() {

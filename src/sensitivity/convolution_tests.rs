@@ -187,7 +187,7 @@ proptest! {
             prop_assert!(moved <= rounded.norms().spectral * (y - x).norm());
             return Ok(());
         }
-        let matrix = rounded.unrolled();
+        let matrix = rounded.unrolled().value.clone();
         prop_assert!((&matrix * &x + rounded.bias() - &expected).norm() < 1e-11);
         let largest = |matrix: &DMatrix<f64>| matrix.singular_values().max();
         prop_assert!(rounded.norms().spectral >= largest(&matrix) * (1.0 - 1e-12));
@@ -265,6 +265,35 @@ proptest! {
         let exact = network_jacobian(&network, &row(&draws("input", seed, 36))).unwrap().singular_values().max();
         let found = problem.reach(0.5, &evidence).unwrap().norm / 0.5;
         prop_assert!(found >= exact * (1.0 - 1e-12) && found <= exact * (1.0 + 1e-6), "{found} against {exact}");
+    }
+}
+
+#[test]
+fn an_only_layer_may_have_any_number_of_inputs() {
+    let inputs = 5000;
+    let network = Network::new(vec![layer(Map::Dense { inputs, outputs: 2 }, Activation::Identity, 1)]);
+    let rounded = RoundedNetwork::of(&network).unwrap();
+    let problem = SlopeInterval::new(&rounded, &single(&draws("input", 1, inputs)), None);
+    let found = problem.reach(1.0, &NetworkEvidence::default()).unwrap().norm;
+    let exact = rounded.layers()[0].map.unrolled().value.singular_values().max();
+    assert!(found >= exact * (1.0 - 1e-12) && found <= exact * (1.0 + 1e-9), "{found} against {exact}");
+}
+
+#[test]
+fn what_lies_between_a_limit_and_the_next_double_is_not_lost() {
+    // a = 1 ∓ 2⁻⁶⁰ is 1 in doubles; the next layer sees 2⁶⁰(clip(a) − 1).
+    let small = 2f64.powi(-60);
+    let dense = |weight: &[f64], bias: f64, activation| {
+        let bias = Tensor::new(&[bias], &Device::Cpu).unwrap();
+        Layer::dense(row(weight), bias, activation).unwrap()
+    };
+    let clip = Activation::Clip { low: -1.0, high: 1.0 };
+    let network =
+        Network::new(vec![dense(&[1.0, 1.0], 0.0, clip), dense(&[1.0 / small], -1.0 / small, Activation::Identity)]);
+    let rounded = RoundedNetwork::of(&network).unwrap();
+    for (step, expected) in [(-small, -1.0), (small, 0.0)] {
+        let output = &rounded.pre_activations(&single(&[1.0, step]))[1];
+        assert!((output.values[0] - expected).abs() <= output.error && output.error < 1e-6, "{output:?}");
     }
 }
 

@@ -4,7 +4,7 @@
 //! region a is itself affine in the input, so a unit keeps its sign within the distance |a| / ‖∇a‖₂, and all units
 //! within the smallest such distance. There the O(ε) that Theorem 1 drops is exactly 0 (`proofs/T1-relu-local.md`).
 
-use candle_core::{DType, Result, Tensor};
+use candle_core::{Result, Tensor};
 
 use crate::model::network::Layer;
 use crate::model::{kernel, Network};
@@ -29,11 +29,15 @@ pub fn linear_region_radius(network: &Network, input: &Tensor) -> Result<f64> {
         switches.extend(Switches::of(layer, i, trace.layer_input(i))?);
     }
     let coordinates = if switches.is_empty() { 0 } else { input.dim(1)? };
-    for start in (0..coordinates).step_by(COORDINATES) {
-        let rows = COORDINATES.min(coordinates - start);
-        let mut tangents =
-            Tensor::eye(coordinates, DType::F64, input.device())?.narrow(0, start, rows)?.contiguous()?;
-        let trace = trace.repeat(rows)?;
+    let rows = COORDINATES.min(coordinates).max(1);
+    let trace = trace.repeat(rows)?;
+    for start in (0..coordinates).step_by(rows) {
+        // In the end rows may be left over, which are 0 and add nothing.
+        let mut unit_rows = vec![0.0; rows * coordinates];
+        for (row, coordinate) in (start..coordinates.min(start + rows)).enumerate() {
+            unit_rows[row * coordinates + coordinate] = 1.0;
+        }
+        let mut tangents = Tensor::from_vec(unit_rows, (rows, coordinates), input.device())?;
         for (i, layer) in network.layers().iter().enumerate() {
             let pre_activations = layer.linear(&tangents, trace.layer_input(i))?;
             for switches in switches.iter_mut().filter(|switches| switches.layer == i) {

@@ -42,7 +42,7 @@ pub struct RoundedMap {
     inputs: usize,
     outputs: usize,
     /// W itself where it is held as a matrix.
-    matrix: Option<DMatrix<f64>>,
+    matrix: Option<Arc<EnclosedMatrix>>,
     /// W otherwise, in groups.
     groups: Vec<Group>,
     /// Whether the groups lead backwards.
@@ -117,7 +117,7 @@ impl RoundedMap {
         Self {
             inputs,
             outputs,
-            matrix: Some(weight),
+            matrix: Some(Arc::new(EnclosedMatrix::exact(weight))),
             groups: vec![],
             is_adjoint: false,
             is_maximum: false,
@@ -215,7 +215,7 @@ impl RoundedMap {
     /// Visits every entry of W: (output, input, weight).
     pub(crate) fn for_each_entry(&self, mut visit: impl FnMut(usize, usize, f64)) {
         if let Some(matrix) = &self.matrix {
-            for (input, column) in matrix.column_iter().enumerate() {
+            for (input, column) in matrix.value.column_iter().enumerate() {
                 column.iter().enumerate().for_each(|(output, &weight)| visit(output, input, weight));
             }
         }
@@ -280,7 +280,7 @@ impl RoundedMap {
         let groups = self.groups.iter();
         let groups = groups.map(|group| Group::new(Arc::clone(&group.places), group.weight.map(&change)));
         Self {
-            matrix: self.matrix.as_ref().map(|matrix| matrix.map(&change)),
+            matrix: self.matrix.as_ref().map(|matrix| Arc::new(EnclosedMatrix::exact(matrix.value.map(&change)))),
             groups: groups.collect(),
             bias: DVector::zeros(self.outputs),
             ..*self
@@ -290,7 +290,7 @@ impl RoundedMap {
     /// W x.
     pub(crate) fn times(&self, input: &DVector<f64>) -> DVector<f64> {
         match &self.matrix {
-            Some(matrix) => matrix * input,
+            Some(matrix) => &matrix.value * input,
             None => self.rows_times_transposed(&row_of(input)).row(0).transpose(),
         }
     }
@@ -298,7 +298,7 @@ impl RoundedMap {
     /// Wᵀ y.
     pub(crate) fn transposed_times(&self, output: &DVector<f64>) -> DVector<f64> {
         match &self.matrix {
-            Some(matrix) => matrix.tr_mul(output),
+            Some(matrix) => matrix.value.tr_mul(output),
             None => self.rows_times(&row_of(output)).row(0).transpose(),
         }
     }
@@ -306,7 +306,7 @@ impl RoundedMap {
     /// F W: `[rows, outputs]` → `[rows, inputs]`.
     pub(crate) fn rows_times(&self, rows: &DMatrix<f64>) -> DMatrix<f64> {
         match &self.matrix {
-            Some(matrix) => rows * matrix,
+            Some(matrix) => rows * &matrix.value,
             None if self.is_adjoint => self.gathered(rows),
             None => self.scattered(rows),
         }
@@ -315,7 +315,7 @@ impl RoundedMap {
     /// F Wᵀ: `[rows, inputs]` → `[rows, outputs]`.
     pub(crate) fn rows_times_transposed(&self, rows: &DMatrix<f64>) -> DMatrix<f64> {
         match &self.matrix {
-            Some(matrix) => rows * matrix.transpose(),
+            Some(matrix) => rows * matrix.value.transpose(),
             None if self.is_adjoint => self.scattered(rows),
             None => self.gathered(rows),
         }
@@ -388,7 +388,7 @@ impl RoundedMap {
     /// These rows of W, `[units, inputs]`.
     pub(crate) fn rows(&self, units: &[usize]) -> DMatrix<f64> {
         if let Some(matrix) = &self.matrix {
-            return matrix.select_rows(units);
+            return matrix.value.select_rows(units);
         }
         let mut rows = DMatrix::zeros(units.len(), self.inputs);
         if self.has_windows() {
@@ -409,8 +409,7 @@ impl RoundedMap {
     /// W Wᵀ, a few rows at a time.
     pub(crate) fn gram(&self) -> EnclosedMatrix {
         if let Some(matrix) = &self.matrix {
-            let weight = EnclosedMatrix::exact(matrix.clone());
-            return weight.times_transposed(&weight);
+            return matrix.times_transposed(matrix);
         }
         let mut value = DMatrix::zeros(self.outputs, self.outputs);
         let units: Vec<usize> = (0..self.outputs).collect();
@@ -426,8 +425,9 @@ impl RoundedMap {
     }
 
     /// W as a full matrix.
-    pub(crate) fn unrolled(&self) -> DMatrix<f64> {
-        self.matrix.clone().unwrap_or_else(|| self.rows_times(&DMatrix::identity(self.outputs, self.outputs)))
+    pub(crate) fn unrolled(&self) -> Arc<EnclosedMatrix> {
+        let unroll = || EnclosedMatrix::exact(self.rows(&(0..self.outputs).collect::<Vec<_>>()));
+        self.matrix.clone().unwrap_or_else(|| Arc::new(unroll()))
     }
 }
 

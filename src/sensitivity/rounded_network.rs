@@ -2,7 +2,7 @@
 //!
 //! What is bounded is the distance to the network over the real numbers with the same weights.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use candle_core::Result;
 use nalgebra::{DMatrix, DVector};
@@ -25,16 +25,23 @@ pub struct RoundedLayer {
     pub activation: Activation,
 }
 
-/// Layers applied one after the other, and a bound of W₀W₀ᵀ of the first.
+/// Layers applied one after the other.
 #[derive(Debug, Clone)]
 pub struct RoundedNetwork {
     layers: Vec<Arc<RoundedLayer>>,
-    /// At least W₀W₀ᵀ of the first layer in the Loewner order, shared by all inputs. Empty where the first layer is wide.
-    first_gram: Arc<DMatrix<f64>>,
-    /// Full matrices of the narrow layers after the first of them, and of an only layer; empty for others.
-    weights: Vec<Arc<EnclosedMatrix>>,
     /// [`NARROW`] and [`super::wide::LARGEST_METRIC`]; smaller in tests.
     limits: [usize; 2],
+    /// What a bound of the output's move needs, made when the first one is asked for: a decoder never is.
+    full: OnceLock<FullMatrices>,
+}
+
+/// Matrices that all inputs share.
+#[derive(Debug, Clone)]
+struct FullMatrices {
+    /// At least W₀W₀ᵀ of the first layer in the Loewner order. Empty where the first layer is wide or the only one.
+    first_gram: Arc<DMatrix<f64>>,
+    /// Of the narrow layers after the first of them, and of an only layer; empty for others.
+    weights: Vec<Arc<EnclosedMatrix>>,
 }
 
 /// Layers up to this width are treated with full matrices, wider ones never.
@@ -115,18 +122,27 @@ impl RoundedNetwork {
     }
 
     fn with_limits(layers: Vec<Arc<RoundedLayer>>, limits: [usize; 2]) -> Self {
-        let mut network = Self { layers, first_gram: Arc::new(DMatrix::zeros(0, 0)), weights: vec![], limits };
-        let (count, tail) = (network.layers.len(), network.tail_start());
-        let weight = |(index, layer): (usize, &Arc<RoundedLayer>)| {
-            let is_full = (index > tail || count == 1) && layer.map.inputs() <= NARROW && !layer.map.is_maximum();
-            let matrix = if is_full { layer.map.unrolled() } else { DMatrix::zeros(0, 0) };
-            Arc::new(EnclosedMatrix::exact(matrix))
-        };
-        network.weights = network.layers.iter().enumerate().map(weight).collect();
-        if tail == 0 && count > 1 {
-            network.first_gram = Arc::new(network.layers[0].map.gram().loewner_upper());
-        }
-        network
+        Self { layers, limits, full: OnceLock::new() }
+    }
+
+    fn full(&self) -> &FullMatrices {
+        self.full.get_or_init(|| {
+            let (count, tail) = (self.layers.len(), self.tail_start());
+            let none = || DMatrix::zeros(0, 0);
+            let weight = |(index, layer): (usize, &Arc<RoundedLayer>)| {
+                let is_full = (index > tail || count == 1) && !layer.map.is_maximum();
+                if is_full {
+                    layer.map.unrolled()
+                } else {
+                    Arc::new(EnclosedMatrix::exact(none()))
+                }
+            };
+            let first = self.layers.first().filter(|_| tail == 0 && count > 1);
+            FullMatrices {
+                first_gram: Arc::new(first.map_or_else(none, |layer| layer.map.gram().loewner_upper())),
+                weights: self.layers.iter().enumerate().map(weight).collect(),
+            }
+        })
     }
 
     /// The same with other limits for full matrices: of layers, and of P.
@@ -140,9 +156,9 @@ impl RoundedNetwork {
         self.layers.first().is_some_and(|layer| layer.map.inputs() <= self.limits[1])
     }
 
-    /// See the field.
+    /// Full matrices of the narrow layers after the first of them, and of an only layer; empty for others.
     pub(crate) fn weights(&self) -> &[Arc<EnclosedMatrix>] {
-        &self.weights
+        &self.full().weights
     }
 
     /// The first layer from which on every layer is narrow and, after that layer, affine: the number of layers in front of
@@ -174,9 +190,8 @@ impl RoundedNetwork {
     }
 
     /// At least W₀W₀ᵀ of the first layer in the Loewner order.
-    #[must_use]
-    pub fn first_gram(&self) -> &Arc<DMatrix<f64>> {
-        &self.first_gram
+    pub(crate) fn first_gram(&self) -> Arc<DMatrix<f64>> {
+        Arc::clone(&self.full().first_gram)
     }
 
     /// A number not below the Lipschitz constant of the network, from the norms of its layers alone.

@@ -126,7 +126,7 @@ pub(crate) struct Slopes {
 
 impl Slopes {
     /// U, ascending.
-    fn uncertain(&self) -> Vec<usize> {
+    pub(crate) fn uncertain(&self) -> Vec<usize> {
         (0..self.half_widths.len()).filter(|&unit| self.half_widths[unit] > 0.0).collect()
     }
 }
@@ -137,7 +137,7 @@ pub(crate) enum Shape<'a> {
     /// As a full matrix.
     Narrow(Cow<'a, DMatrix<f64>>),
     /// In parts.
-    Wide(WideShape),
+    Wide(Arc<WideShape>),
 }
 
 /// One application of the lemma, with what its derivatives need.
@@ -185,7 +185,7 @@ impl<'a> SlopeInterval<'a> {
         }
         let first = match &weights[..] {
             [only] => Arc::new(only.times_transposed(only).loewner_upper()),
-            _ => Arc::clone(network.first_gram()),
+            _ => network.first_gram(),
         };
         let mut problem =
             Self { network, values, output_scale: output_scale.cloned(), weights, first, outgoing: vec![] };
@@ -246,7 +246,7 @@ impl<'a> SlopeInterval<'a> {
     pub(crate) fn first(&self) -> Result<Shape<'_>, ReachError> {
         self.check()?;
         Ok(if self.network.tail_start() > 0 {
-            Shape::Wide(WideShape::first(self.network))
+            Shape::Wide(Arc::new(WideShape::first(self.network)))
         } else {
             Shape::Narrow(Cow::Borrowed(&*self.first))
         })
@@ -323,7 +323,7 @@ impl<'a> SlopeInterval<'a> {
             Shape::Wide(wide) if layer < self.network.tail_start() => {
                 let step = wide.step(self.network, slopes, scalings)?;
                 if layer + 1 < self.hidden_layers() {
-                    return Ok((Shape::Wide(step.next.clone()), Step::Wide(step)));
+                    return Ok((Shape::Wide(Arc::clone(&step.next)), Step::Wide(step)));
                 }
                 let scaled = match &self.output_scale {
                     None => EnclosedMatrix::exact(DMatrix::identity(self.output_dim(), self.output_dim())),

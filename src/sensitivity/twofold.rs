@@ -44,7 +44,12 @@ impl Twofold {
             Activation::Relu if self.high > 0.0 => self,
             Activation::LeakyRelu { .. } if self.high > 0.0 => self,
             Activation::LeakyRelu { slope } => Self::ZERO.plus_product(slope, self),
-            Activation::Clip { low, high } if self.high > low && self.high < high => self,
+            // Where the high part meets a limit, the low part decides.
+            Activation::Clip { low, high }
+                if (self.high, self.low) > (low, 0.0) && (self.high, self.low) < (high, 0.0) =>
+            {
+                self
+            }
             Activation::Elu { .. } if self.high > 0.0 => self,
             _ => {
                 let value = activation.value(self.high);
@@ -66,8 +71,8 @@ pub(crate) fn pre_activations(layers: &[impl AsRef<RoundedLayer>], input: &[f32]
         let norms = map.norms();
         let operations = (norms.products + 8) as f64;
         let rounding = operations * operations * UNIT * (norms.absolute * before + norms.bias);
-        // In a maximum, equal high parts may come with either low part.
-        let rounding = if map.is_maximum() { f64::EPSILON * before } else { rounding };
+        // In a maximum, equal high parts may come with either low part, once per window.
+        let rounding = if map.is_maximum() { f64::EPSILON * norms.spectral * before } else { rounding };
         let underflow = (map.outputs() * (norms.products + 1)) as f64 * f64::MIN_POSITIVE;
         error = rounded_up(norms.spectral * error + rounding + underflow);
         let values = highs(&hidden);

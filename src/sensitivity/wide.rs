@@ -30,13 +30,13 @@ const LEAST_SHARE: f64 = 1e-6;
 const LEAST_SPLIT: f64 = 1.001;
 /// How much larger than needed a first scaling is, so that several layers find room in P.
 const ROOM_FOR_LAYERS: f64 = 3.0;
-/// Relative rounding of the factor q, 2000 times that of its parts.
+/// Relative rounding of λ′ and of the factor q: a few thousand times that of their parts, as λ may be as close to D as that.
 const SPLIT_ROUNDING: f64 = 1e-11;
 /// Blocks of [`inverse_root`] up to this size are factored directly.
 const BLOCK: usize = 48;
 
 /// Q of a wide layer.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct WideShape {
     metric: Metric,
     /// c of the layers in front of this one.
@@ -46,7 +46,7 @@ pub(crate) struct WideShape {
     /// d of the layer in front: W diag(d) Wᵀ is what D bounds. None at the first layer.
     incoming: Option<DVector<f64>>,
     /// G, once somebody asked for it.
-    root: OnceLock<Option<Arc<MetricRoot>>>,
+    root: OnceLock<Option<MetricRoot>>,
 }
 
 /// P.
@@ -83,7 +83,7 @@ pub(crate) struct WideStep {
     /// λ′ of each.
     pub(crate) split: Vec<f64>,
     /// The next layer's Q.
-    pub(crate) next: WideShape,
+    pub(crate) next: Arc<WideShape>,
 }
 
 /// A sum of `terms` non-negative terms, each of a few factors, rounded up.
@@ -143,20 +143,23 @@ impl WideShape {
                 DVector::from_vec(squares)
             }
         };
-        let spread = self.incoming.as_ref().map(|incoming| squares_times(map, incoming));
-        Ok(spread.map_or(nominal.clone(), |spread| nominal + spread).map(rounded_up))
+        let squares = match &self.incoming {
+            None => nominal,
+            Some(incoming) => nominal + squares_times(map, incoming),
+        };
+        Ok(squares.map(rounded_up))
     }
 
     /// G, if P is certainly positive definite.
-    pub(crate) fn root(&self) -> Result<Arc<MetricRoot>, ReachError> {
+    pub(crate) fn root(&self) -> Result<&MetricRoot, ReachError> {
         let root = self.root.get_or_init(|| match &self.metric {
-            Metric::Identity => Some(Arc::new(MetricRoot { root: None, norm: 1.0, factor: 1.0 })),
+            Metric::Identity => Some(MetricRoot { root: None, norm: 1.0, factor: 1.0 }),
             Metric::Multiple { value, .. } => {
-                Some(Arc::new(MetricRoot { root: None, norm: 1.0, factor: rounded_up(value.recip()) }))
+                Some(MetricRoot { root: None, norm: 1.0, factor: rounded_up(value.recip()) })
             }
-            Metric::Full { matrix, lost } => MetricRoot::new(matrix, *lost).map(Arc::new),
+            Metric::Full { matrix, lost } => MetricRoot::new(matrix, *lost),
         });
-        root.clone().ok_or(ReachError::Scalings { layer: self.layer().saturating_sub(1) })
+        root.as_ref().ok_or(ReachError::Scalings { layer: self.layer().saturating_sub(1) })
     }
 
     /// Numbers s with A_U A_Uᵀ v + Dv ≤ s for these v ≥ 0, entry by entry and with every sign dropped, times
@@ -180,7 +183,7 @@ impl WideShape {
     ) -> Result<WideStep, ReachError> {
         let layer = self.layer();
         let Slopes { centres, half_widths, .. } = slopes;
-        let uncertain: Vec<usize> = (0..half_widths.len()).filter(|&unit| half_widths[unit] > 0.0).collect();
+        let uncertain = slopes.uncertain();
         let lambda = scalings_of(layer, &uncertain, scalings)?;
         let mut spread = squared_times(centres, &self.excess);
         let mut split = Vec::with_capacity(uncertain.len());
@@ -189,23 +192,21 @@ impl WideShape {
             if !(lambda.is_finite() && lambda > 0.0 && lambda >= LEAST_SPLIT * excess) {
                 return Err(ReachError::Scalings { layer });
             }
-            split.push((lambda - (lambda * excess).sqrt()) * (1.0 - 8.0 * f64::EPSILON));
+            split.push((lambda - (lambda * excess).sqrt()) * (1.0 - SPLIT_ROUNDING));
             let growth = lambda.sqrt() / (lambda.sqrt() - excess.sqrt()) * (1.0 + SPLIT_ROUNDING);
             spread[unit] = rounded_up(spread[unit] * growth + lambda * half_widths[unit] * half_widths[unit]);
         }
-        let mut next = self.clone();
-        next.root = OnceLock::new();
-        next.metric = self.reduced(network, &uncertain, &split)?;
-        next.centres.push(centres.clone());
-        if let Some(following) = network.layers().get(layer + 1) {
-            if let Metric::Multiple { gram, behind, .. } = &mut next.metric {
-                *behind = squared_times(centres, gram);
-                *gram = diagonal_bound(&following.map, behind);
-            }
-            next.excess = diagonal_bound(&following.map, &spread);
+        let mut metric = self.reduced(network, &uncertain, &split)?;
+        // Only hidden layers are asked for a step, so that there is a next one.
+        let following = &network.layers()[layer + 1].map;
+        if let Metric::Multiple { gram, behind, .. } = &mut metric {
+            *behind = squared_times(centres, gram);
+            *gram = diagonal_bound(following, behind);
         }
-        next.incoming = Some(spread);
-        Ok(WideStep { uncertain, split, next })
+        let excess = diagonal_bound(following, &spread);
+        let centres = self.centres.iter().chain([centres]).cloned().collect();
+        let next = Self { metric, centres, excess, incoming: Some(spread), root: OnceLock::new() };
+        Ok(WideStep { uncertain, split, next: Arc::new(next) })
     }
 
     /// P − Σ a_j a_jᵀ / λ′_j.

@@ -52,6 +52,8 @@ fn outputs_that_are_not_the_frameworks_are_an_exit_status_of_1() {
     let answer = import(folder.path(), "onnx", &["--check", &reference, "--split", "train"]);
     assert_eq!(answer.code, 1, "{}", answer.stderr);
     assert!(answer.stdout.contains("NOT within"), "{}", answer.stdout);
+    // A check of nothing is no check.
+    assert_eq!(import(folder.path(), "onnx", &["--check", &reference, "--inputs", "0", "--overwrite"]).code, 2);
 }
 
 #[test]
