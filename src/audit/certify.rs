@@ -7,14 +7,16 @@ use std::path::{Path, PathBuf};
 use super::certificates::{JudgedModel, Requirement};
 use super::plan::AuditPlan;
 use super::run::{DataChoice, RunError};
-use super::undisturbed::{estimation_distances, select_radius, SelectionError, ESTIMATION_STREAM, SELECTION_STREAM};
+use super::undisturbed::{
+    estimation_counts, estimation_distances, select_radius, SelectionError, ESTIMATION_STREAM, SELECTION_STREAM,
+};
 use crate::certificate::{
     encode, sha256, CertificateError, CertificateFile, Claim, DataIdentity, Draws, Entry, ExactBound, Header,
     ModelIdentity, Outcome, Streams, FORMAT, GENERATOR, SEMANTICS, UNCOMMITTED,
 };
 use crate::data::Dataset;
 use crate::files;
-use crate::margin::{DrawCounts, RadiusRule};
+use crate::margin::RadiusRule;
 use crate::model::Model;
 use crate::quantity::LowerBound;
 use crate::seed::Seed;
@@ -171,7 +173,7 @@ fn fill(model: &JudgedModel, header: &Header, input: &[f32], entry: &mut Entry) 
     let radius = select_radius(&judge, header.radius_rule, count(header.selection_draws), seed, index)?;
     entry.radius = Some(radius);
     let distances = estimation_distances(&judge, count(header.estimation_draws), seed, index)?;
-    let counts = DrawCounts::of(&distances, radius, judge.tolerance(input, radius));
+    let counts = estimation_counts(&judge, radius, &distances, seed, index);
     let probability = counts.probability_lower(header.failure_probability.split(header.inputs))?;
     let probability = with_room(probability);
     entry.draws = Some(Draws { draws: counts.draws, inside: counts.inside, probability_lower: probability });

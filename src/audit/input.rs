@@ -6,7 +6,7 @@ use nalgebra::{DMatrix, DVector};
 use super::certificates::{JudgedModel, Requirement};
 use super::plan::AuditPlan;
 use super::record::{AttackRecord, EncoderRecord, InputRecord, LinearizationRecord, Outcome, ProbabilityRecord};
-use super::undisturbed::{estimation_distances, select_radius, SelectionError};
+use super::undisturbed::{estimation_counts, estimation_distances, select_radius, SelectionError};
 use crate::attack::{structured_directions, AttackKind, AttackedInput, PixelBox, Threat, Victim};
 use crate::bounds::{first_order_ladder, BoundError, ExactMargin, FirstOrderDamage, LadderOutcome, LinearGaussian};
 use crate::linalg::{frobenius_norm, spectral_norm, LinalgError};
@@ -106,7 +106,8 @@ impl AuditedModel {
         record.radius = Some(radius);
         let distances = estimation_distances(&judge, plan.estimation_draws, plan.seed, record.input)?;
         let tolerance = judge.tolerance(input, radius);
-        let probability = estimate_probability(DrawCounts::of(&distances, radius, tolerance), failure_probability)?;
+        let counts = estimation_counts(&judge, radius, &distances, plan.seed, record.input);
+        let probability = estimate_probability(counts, failure_probability)?;
         record.probability = Some(probability);
         let minimum = minimum_radius(&distances, plan.level, failure_probability, tolerance)?;
         record.minimum_radius = Some(minimum);

@@ -3,7 +3,7 @@
 //! An audit and a certificate with the same seed use the same ones.
 
 use crate::certificate::Header;
-use crate::margin::{sample_distances, Judge, RadiusRule};
+use crate::margin::{sample_distances, DrawCounts, Judge, RadiusRule};
 use crate::quantity::{QuantityError, Radius};
 use crate::seed::Seed;
 
@@ -42,6 +42,18 @@ pub(super) fn estimation_distances(
     input: usize,
 ) -> candle_core::Result<Vec<f64>> {
     undisturbed_distances(judge, draws, seed, ESTIMATION_STREAM, input)
+}
+
+/// How many of them are within r.
+pub(super) fn estimation_counts(
+    judge: &Judge<'_>,
+    radius: Radius,
+    distances: &[f64],
+    seed: Seed,
+    input: usize,
+) -> DrawCounts {
+    let stream = seed.stream(&Header::stream(ESTIMATION_STREAM, input));
+    judge.count_sampled(judge.victim().input(), radius, distances, stream)
 }
 
 fn undisturbed_distances(

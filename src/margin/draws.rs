@@ -18,6 +18,9 @@ use crate::stats::{clopper_pearson_lower, clopper_pearson_upper, BinomialError};
 /// Draws per batch of decodes; bounds memory, and part of what a run's bytes depend on.
 pub(crate) const DRAWS_PER_BATCH: usize = 1024;
 
+/// Distances near r that are computed again more precisely: where there are more, doubles are no use for this network.
+const MOST_SETTLED: usize = 100;
+
 /// How many draws stayed within the radius, and how many left it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -107,11 +110,40 @@ impl<'a> Judge<'a> {
     /// all rounding on the way, and twice as much for another order of summation elsewhere.
     #[must_use]
     pub fn tolerance(&self, attacked: &[f32], radius: Radius) -> f64 {
+        2.0 * self.rounded.distance_error(&self.code, &self.attacked_code(attacked), 2.0 * radius.get())
+    }
+
+    fn attacked_code(&self, attacked: &[f32]) -> RoundedCode {
         let mut code = self.rounded.code(attacked);
         if self.threat == Threat::Mean {
             code.std.clone_from(&self.code.std);
         }
-        2.0 * self.rounded.distance_error(&self.code, &code, 2.0 * radius.get())
+        code
+    }
+
+    /// [`DrawCounts`] of distances that [`sample_distances`] gave for `stream` from its start. Those that doubles cannot
+    /// tell from r are computed again more precisely, so that hardly any counts for neither side.
+    #[must_use]
+    pub fn count_sampled(&self, attacked: &[f32], radius: Radius, distances: &[f64], mut stream: Stream) -> DrawCounts {
+        let tolerance = self.tolerance(attacked, radius);
+        let mut counts = DrawCounts::of(distances, radius, tolerance);
+        let is_open = |distance: f64| {
+            let DrawCounts { inside, outside, .. } = DrawCounts::of(&[distance], radius, tolerance);
+            inside + outside == 0 && distance.is_finite()
+        };
+        let open = distances.iter().filter(|&&distance| is_open(distance)).count();
+        if (1..=MOST_SETTLED).contains(&open) {
+            let code = self.attacked_code(attacked);
+            for &distance in distances {
+                let noise: Vec<f64> = standard_normal(&mut stream, self.victim.latent_dim());
+                if is_open(distance) {
+                    let precise = self.rounded.precise_distance(&self.code, &code, &noise);
+                    let settled = DrawCounts::of(&[precise.value], radius, 2.0 * precise.error);
+                    counts.add(DrawCounts { draws: 0, ..settled });
+                }
+            }
+        }
+        counts
     }
 
     /// [`DrawCounts`] of `draws` fresh draws at a perturbed input.
@@ -160,6 +192,28 @@ mod tests {
         let radius = Radius::new(1.0).unwrap();
         let distances = [0.5, 1.0, 1.0 - 1e-5, 1.0 + 1e-5, 1.5, f64::NAN, f64::INFINITY];
         assert_eq!(DrawCounts::of(&distances, radius, 1e-4), DrawCounts { draws: 7, inside: 1, outside: 1 });
+    }
+
+    #[test]
+    fn draws_that_doubles_cannot_tell_from_the_radius_are_settled() {
+        let vae = crate::model::embedded::digits().unwrap().vae;
+        let vae = vae.converted(candle_core::DType::F64, &candle_core::Device::Cpu).unwrap();
+        let rounded = RoundedVae::of(&vae).unwrap();
+        let input = vec![0.25_f32; 64];
+        let judge = Judge::new(&vae, &rounded, &input, Threat::Joint).unwrap();
+        let stream = || crate::seed::Seed(3).stream("settled");
+        let distances = sample_distances(judge.victim(), &input, 50, &mut stream()).unwrap();
+        let tolerance = judge.tolerance(&input, Radius::new(distances[20]).unwrap());
+        for (share, is_inside) in [(0.3, true), (-0.3, false)] {
+            let radius = Radius::new(distances[20] + share * tolerance).unwrap();
+            let counts = DrawCounts::of(&distances, radius, judge.tolerance(&input, radius));
+            assert_eq!(counts.inside + counts.outside, 49);
+            let settled = judge.count_sampled(&input, radius, &distances, stream());
+            let inside = counts.inside + u64::from(is_inside);
+            assert_eq!(settled, DrawCounts { draws: 50, inside, outside: 50 - inside });
+        }
+        let far = Radius::new(1e3).unwrap();
+        assert_eq!(judge.count_sampled(&input, far, &distances, stream()).inside, 50);
     }
 
     #[test]

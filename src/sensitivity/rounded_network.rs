@@ -204,8 +204,19 @@ impl RoundedNetwork {
     /// so that the last one is the output.
     #[must_use]
     pub fn pre_activations(&self, input: &[f32]) -> Vec<RoundedVector> {
-        let found = twofold::pre_activations(&self.layers, input);
+        let input = DVector::from_iterator(input.len(), input.iter().map(|&value| f64::from(value)));
+        let found = twofold::pre_activations(&self.layers, &input, 0.0);
         found.into_iter().map(|(values, error)| RoundedVector { values, error }).collect()
+    }
+
+    /// The output at `input`, whose error is at most `error`, computed more precisely than in doubles up to the last
+    /// activation.
+    fn precise_output(&self, input: &DVector<f64>, error: f64) -> RoundedVector {
+        let last = twofold::pre_activations(&self.layers, input, error).pop();
+        let (Some((values, error)), Some(layer)) = (last, self.layers.last()) else { return RoundedVector::unknown() };
+        let values = values.map(|value| layer.activation.value(value));
+        let error = layer.activation_error(norm_upper(&values), error);
+        RoundedVector { values, error }
     }
 
     /// A bound of the error ‖g̃(z) − g(z)‖₂ of a forward pass in double precision, in whatever order products are
@@ -262,6 +273,23 @@ impl RoundedVae {
         linked + self.std_floor
     }
 
+    /// ‖g(μ + σ∘η) − g(μ(x))‖ for the code `attacked`, one draw η of the standard normal, and the code `reference` of x; in
+    /// output units, with a bound of its error, which is far below that of doubles.
+    #[must_use]
+    pub fn precise_distance(&self, reference: &RoundedCode, attacked: &RoundedCode, noise: &[f64]) -> Enclosure {
+        let noise = DVector::from_column_slice(noise);
+        let std = DVector::from_iterator(attacked.std.len(), attacked.std.iter().map(|std| std.value));
+        let latent = &attacked.mean.values + std.component_mul(&noise);
+        let std_error = attacked.std.iter().map(|std| std.error).fold(0.0, f64::max);
+        let size = norm_upper(&attacked.mean.values) + norm_upper(&std.component_mul(&noise));
+        let error = attacked.mean.error + std_error * norm_upper(&noise) + 4.0 * f64::EPSILON * size;
+        let point = self.decoder.precise_output(&latent, rounded_up(error));
+        let undisturbed = self.decoder.precise_output(&reference.mean.values, reference.mean.error);
+        let distance = (&point.values - &undisturbed.values).norm();
+        let rounding = relative_rounding(point.values.len() + 2) * distance;
+        Enclosure { value: distance, error: rounded_up(point.error + undisturbed.error + rounding) }
+    }
+
     /// A bound of the error of a distance ‖g(z) − g(μ(x))‖ of at most about `distance`, computed in double precision
     /// for any draw z of the code `attacked` and the code `reference` of x; output units. Whatever order products are
     /// summed in; draws of the standard normal are at most 16 in size.
@@ -291,6 +319,7 @@ fn rounded_layers(network: &Network) -> Result<Vec<Arc<RoundedLayer>>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::jacobian::to_matrix;
     use super::*;
     use crate::model::activation::ALL_ACTIVATIONS;
     use crate::model::architecture::{Architecture, Likelihood};
@@ -323,6 +352,14 @@ mod tests {
                     let slack = code.std[i].error + 1e-15;
                     assert!((code.std[i].lower() - slack..=code.std[i].upper() + slack).contains(&std[i]));
                 }
+                let noise: Vec<f64> = standard_normal(&mut Seed(2).stream("noise"), mean.len());
+                let precise = rounded.precise_distance(&code, &code, &noise);
+                let z: Vec<f64> = mean.iter().zip(&std).zip(&noise).map(|((m, s), n)| m + s * n).collect();
+                let points = Tensor::from_vec([z, mean.clone()].concat(), (2, mean.len()), &Device::Cpu).unwrap();
+                let points = to_matrix(&vae.decoder_mean().forward(&points).unwrap()).unwrap();
+                let distance = (points.row(0) - points.row(1)).norm();
+                assert!((precise.value - distance).abs() <= rounded.distance_error(&code, &code, 1.0) + precise.error);
+                assert!(precise.error > 0.0 && precise.error < 1e-13, "{}", precise.error);
                 let tolerance = rounded.distance_error(&code, &code, 1.0);
                 assert!(tolerance > 0.0 && tolerance < 1e-9, "{tolerance}");
             }

@@ -1,8 +1,8 @@
 //! One forward pass in about twice the precision of doubles.
 //!
 //! A code's error counts many times over: a distance of reconstructions carries it multiplied by the norms of all layers of
-//! the decoder. So codes, and the pre-activations behind them, are computed with unevaluated sums of two doubles (Dekker
-//! 1971; Ogita, Rump & Oishi 2005).
+//! the decoder. So codes, the pre-activations behind them, and distances that doubles cannot tell from r are computed with
+//! unevaluated sums of two doubles (Dekker 1971; Ogita, Rump & Oishi 2005).
 
 use nalgebra::DVector;
 
@@ -59,10 +59,14 @@ impl Twofold {
     }
 }
 
-/// A value after each map, `[width]` each, and a bound of its error in the 2-norm; `input` is exact.
-pub(crate) fn pre_activations(layers: &[impl AsRef<RoundedLayer>], input: &[f32]) -> Vec<(DVector<f64>, f64)> {
-    let mut hidden: Vec<Twofold> = input.iter().map(|&value| Twofold { high: f64::from(value), low: 0.0 }).collect();
-    let mut error = 0.0;
+/// A value after each map, `[width]` each, and a bound of its error in the 2-norm; `error` bounds that of `input`.
+pub(crate) fn pre_activations(
+    layers: &[impl AsRef<RoundedLayer>],
+    input: &DVector<f64>,
+    error: f64,
+) -> Vec<(DVector<f64>, f64)> {
+    let mut hidden: Vec<Twofold> = input.iter().map(|&high| Twofold { high, low: 0.0 }).collect();
+    let mut error = error;
     let mut found = Vec::with_capacity(layers.len());
     for layer in layers {
         let RoundedLayer { map, activation } = layer.as_ref();
