@@ -211,16 +211,20 @@ impl CertificationProblem<'_> {
 
     /// The surplus at a norm with given scalings.
     fn surplus_at(&self, norm: f64, mean: &NetworkEvidence, std: Option<&NetworkEvidence>) -> Result<f64, ReachError> {
-        let Reach { norm: moved, .. } = self.mean.reach(norm, mean)?;
+        let mean = self.mean.reach(norm, mean)?;
+        let reach = |(movement, evidence): (&StdMovement<'_>, _)| movement.head.reach(norm, evidence);
+        let std = self.std.as_ref().zip(std).map(reach).transpose()?;
+        Ok(self.surplus_of(norm, &mean, std.as_ref()))
+    }
+
+    /// The surplus where mean and standard-deviation head move so far.
+    fn surplus_of(&self, norm: f64, mean: &Reach, std: Option<&Reach>) -> f64 {
         let divergence = match (&self.std, std) {
-            (Some(movement), Some(evidence)) => {
-                let reach = movement.head.reach(norm, evidence)?;
-                movement.divergence(&reach.shape, norm).unwrap_or(f64::INFINITY)
-            }
+            (Some(movement), Some(reach)) => movement.divergence(&reach.shape, norm).unwrap_or(f64::INFINITY),
             (None, None) => 0.0,
             _ => f64::INFINITY,
         };
-        Ok(self.surplus(moved, divergence))
+        self.surplus(mean.norm, divergence)
     }
 
     /// The certificate for a norm at which no slope changes; smaller ones where rounding is in the way.
@@ -326,7 +330,7 @@ impl CertificationProblem<'_> {
         let none = NetworkEvidence::default();
         let start = warm.map_or(&none, |visited| &visited.mean);
         let alike = |problem: &SlopeInterval<'_>| DVector::from_element(problem.output_dim(), 1.0);
-        let mean = find_scalings(&self.mean, roomy, start, &alike(&self.mean), rounds)?;
+        let (mean, mean_reach) = find_scalings(&self.mean, roomy, start, &alike(&self.mean), rounds)?;
         let std = match &self.std {
             None => None,
             Some(movement) => {
@@ -336,7 +340,8 @@ impl CertificationProblem<'_> {
                 Some(find_scalings(&movement.head, roomy, start, &weights, rounds)?)
             }
         };
-        let surplus = self.surplus_at(roomy, &mean, std.as_ref())?;
+        let (std, std_reach) = std.unzip();
+        let surplus = self.surplus_of(roomy, &mean_reach, std_reach.as_ref());
         Ok(Visited { norm, surplus, mean, std })
     }
 

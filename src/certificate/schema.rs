@@ -199,7 +199,9 @@ pub enum Evidence {
 #[serde(deny_unknown_fields)]
 pub struct NetworkEvidence {
     /// Chain i bounds the pre-activations of layer i + 1 and has scalings for the activations of layers 0, …, i. So
-    /// there are L − 1 chains, the last of which bounds the network's output.
+    /// there are L − 1 chains, the last of which bounds the network's output. A maximum over windows counts as two layers:
+    /// the places of all windows, one window after the other in the order of the outputs, row by row within a window, places
+    /// outside the image left out; and their sums.
     pub chains: Vec<Vec<LayerScalings>>,
 }
 

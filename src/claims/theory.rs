@@ -79,8 +79,8 @@ pub trait Theory: Sync {
     fn output_reach(&self, problem: &SlopeInterval<'_>, outputs: usize, norm: f64) -> Result<f64, ReachError> {
         let rounds = Rounds { output: 12, hidden: 6 };
         let ones = DVector::from_element(outputs, 1.0);
-        let evidence = find_scalings(problem, norm, &NetworkEvidence::default(), &ones, rounds)?;
-        Ok(problem.reach(norm, &evidence)?.norm)
+        let (_, reach) = find_scalings(problem, norm, &NetworkEvidence::default(), &ones, rounds)?;
+        Ok(reach.norm)
     }
 
     /// A bound of the total variation between N(m, S²) and N(m, T²), S and T diagonal, from Π 1/cosh(log(t_i/s_i)): the

@@ -35,6 +35,38 @@ fn underflow(entries: usize, inner: usize) -> f64 {
     (entries * inner.max(1)) as f64 * f64::MIN_POSITIVE
 }
 
+/// Side of the blocks of which a symmetric product computes half.
+const GRAM_BLOCK: usize = 128;
+
+/// A · B for a B whose entries below the diagonal are 0.
+pub(crate) fn times_upper(matrix: &DMatrix<f64>, upper: &DMatrix<f64>) -> DMatrix<f64> {
+    let size = upper.ncols();
+    let mut product = DMatrix::zeros(matrix.nrows(), size);
+    for first in (0..size).step_by(GRAM_BLOCK) {
+        let count = GRAM_BLOCK.min(size - first);
+        let inner = (first + count).min(upper.nrows());
+        let (left, right) = (matrix.columns(0, inner), upper.view((0, first), (inner, count)));
+        product.columns_mut(first, count).gemm(1.0, &left, &right, 0.0);
+    }
+    product
+}
+
+/// S + f·A Aᵀ for a symmetric S, which stays exactly symmetric.
+pub(crate) fn add_gram(factor: f64, matrix: &DMatrix<f64>, sum: &mut DMatrix<f64>) {
+    let size = matrix.nrows();
+    for first in (0..size).step_by(GRAM_BLOCK) {
+        let count = GRAM_BLOCK.min(size - first);
+        let block = matrix.rows(first, count).transpose();
+        let below = matrix.rows(first, size - first);
+        sum.view_mut((first, first), (size - first, count)).gemm(factor, &below, &block, 1.0);
+        for column in first..first + count {
+            for row in column + 1..size {
+                sum[(column, row)] = sum[(row, column)];
+            }
+        }
+    }
+}
+
 impl EnclosedMatrix {
     /// A matrix known exactly.
     #[must_use]
@@ -58,7 +90,15 @@ impl EnclosedMatrix {
     /// A · B for a B known exactly.
     #[must_use]
     pub fn times_exact(&self, other: &DMatrix<f64>) -> Self {
-        let value = &self.value * other;
+        self.times_known(other, &self.value * other)
+    }
+
+    /// The same for a B whose entries below the diagonal are 0.
+    pub(crate) fn times_upper(&self, other: &DMatrix<f64>) -> Self {
+        self.times_known(other, times_upper(&self.value, other))
+    }
+
+    fn times_known(&self, other: &DMatrix<f64>, value: DMatrix<f64>) -> Self {
         let (a, b, inner) = (frobenius_upper(&self.value), frobenius_upper(other), other.nrows());
         let rounding = relative_rounding(inner) * a * b + underflow(value.len(), inner);
         Self { value, error: rounded_up(rounding + b * self.error) }
@@ -74,6 +114,14 @@ impl EnclosedMatrix {
     #[must_use]
     pub fn times_transposed(&self, other: &Self) -> Self {
         self.combined(other, &self.value * other.value.transpose(), self.value.ncols())
+    }
+
+    /// A · Aᵀ, exactly symmetric.
+    pub(crate) fn gram(&self) -> Self {
+        let size = self.value.nrows();
+        let mut value = DMatrix::zeros(size, size);
+        add_gram(1.0, &self.value, &mut value);
+        self.combined(self, value, self.value.ncols())
     }
 
     /// A + B.
@@ -255,6 +303,20 @@ mod tests {
         assert!(spectral_norm_upper(&DMatrix::from_element(2, 2, 1e200)).is_infinite());
         let eigenvalue = largest_eigenvalue_upper(&(&matrix * &matrix)).unwrap();
         assert!((16.0..16.0 + 1e-11).contains(&eigenvalue), "{eigenvalue}");
+    }
+
+    #[test]
+    fn products_that_leave_half_of_the_work_out_are_the_whole_products() {
+        for size in [1, GRAM_BLOCK - 1, GRAM_BLOCK + 3, 2 * GRAM_BLOCK + 1] {
+            let matrix = random(size, 7, 1);
+            let before = DMatrix::from_diagonal_element(size, size, 2.0);
+            let mut sum = before.clone();
+            add_gram(-0.5, &matrix, &mut sum);
+            assert!((&sum - (before - &matrix * matrix.transpose() * 0.5)).amax() < 1e-13);
+            assert_eq!(sum, sum.transpose(), "exactly symmetric");
+            let upper = random(size, size, 2).upper_triangle();
+            assert!((times_upper(&matrix.transpose(), &upper) - matrix.transpose() * &upper).amax() < 1e-12);
+        }
     }
 
     #[test]

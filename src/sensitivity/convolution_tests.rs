@@ -215,11 +215,72 @@ fn encoder(activation: Activation, seed: u64) -> Network {
     Network::new(layers)
 }
 
-/// The limits for full matrices: everything narrow, one layer wide, two layers wide, and the same without a full P.
-const LIMITS: [[usize; 2]; 5] = [[100, 100], [40, 100], [20, 100], [40, 10], [20, 10]];
+/// The limits for full matrices: everything narrow, one layer wide, two layers wide, the same without a full P, and with
+/// few uncertain slopes allowed behind the wide layer.
+const LIMITS: [[usize; 3]; 7] =
+    [[100; 3], [40, 100, 100], [20, 100, 100], [40, 10, 100], [20, 10, 100], [40, 100, 3], [40, 10, 3]];
+
+/// 2 × 6 × 5 → maxima over overlapping windows → 3 channels of convolution → maxima again, twice → 2.
+fn encoder_with_maxima(activation: Activation, seed: u64) -> Network {
+    let pool = |input: [usize; 3], kernel, stride, padding| Windows {
+        groups: input[0],
+        ..windows(input, input[0], kernel, stride, 1, padding)
+    };
+    let first = pool([2, 6, 5], 3, 1, 1);
+    let second = windows(first.output, 3, 2, 1, 1, 0);
+    let third = pool(second.output, 2, 2, 0);
+    let fourth = pool(third.output, 2, 1, 0);
+    let inputs = fourth.output.iter().product();
+    let layers = vec![
+        layer(Map::MaxPool(first), Activation::Identity, seed),
+        layer(Map::Convolution(second), activation, seed + 1),
+        layer(Map::MaxPool(third), activation, seed),
+        layer(Map::MaxPool(fourth), Activation::Identity, seed),
+        layer(Map::Dense { inputs, outputs: 2 }, Activation::Identity, seed + 3),
+    ];
+    Network::new(layers)
+}
+
+/// Everything narrow; wide layers with P as a matrix, as a number, and with few uncertain slopes behind them.
+const LIMITS_WITH_MAXIMA: [[usize; 3]; 4] = [[1000; 3], [50, 100, 100], [50, 10, 100], [100, 100, 3]];
 
 fn rounds() -> Rounds {
     Rounds { output: 3, hidden: 1 }
+}
+
+/// Steps along the gradient of the distance, from random starts, stay within the bound.
+fn hold_against_ascents(
+    network: &Network,
+    rounded: &RoundedNetwork,
+    inputs: usize,
+    seed: u64,
+    norm: f64,
+) -> Result<(), TestCaseError> {
+    let input = single(&draws("input", seed, inputs));
+    let problem = SlopeInterval::new(rounded, &input, None);
+    let alike = DVector::from_element(2, 1.0);
+    let Ok((evidence, reach)) = find_scalings(&problem, norm, &NetworkEvidence::default(), &alike, rounds()) else {
+        return Ok(());
+    };
+    let bound = problem.reach(norm, &evidence).unwrap().norm;
+    prop_assert!(bound == reach.norm, "what the search returns is what its scalings give");
+    let x: Vec<f64> = input.iter().map(|&value| f64::from(value)).collect();
+    let output = |x: &[f64]| {
+        DVector::from_vec(network.forward(&row(x)).unwrap().flatten_all().unwrap().to_vec1::<f64>().unwrap())
+    };
+    let before = output(&x);
+    for start in 0..6 {
+        let mut delta = DVector::from_vec(draws("delta", seed + start, inputs));
+        for _ in 0..8 {
+            delta *= norm / delta.norm();
+            let at: Vec<f64> = x.iter().zip(&delta).map(|(x, d)| x + d).collect();
+            let moved = output(&at) - &before;
+            prop_assert!(moved.norm() <= bound * (1.0 + 1e-9), "{} beyond {bound}", moved.norm());
+            let jacobian = network_jacobian(network, &row(&at)).unwrap();
+            delta += jacobian.tr_mul(&moved) * (norm / (1e-12 + jacobian.norm() * moved.norm()));
+        }
+    }
+    Ok(())
 }
 
 proptest! {
@@ -232,27 +293,36 @@ proptest! {
     ) {
         let network = encoder(activation, seed);
         let rounded = RoundedNetwork::of(&network).unwrap().limited(LIMITS[which]);
-        let input = single(&draws("input", seed, 36));
-        let problem = SlopeInterval::new(&rounded, &input, None);
-        prop_assert_eq!(problem.has_wide_layers(), which > 0);
-        let alike = DVector::from_element(2, 1.0);
-        let Ok(evidence) = find_scalings(&problem, norm, &NetworkEvidence::default(), &alike, rounds()) else { return Ok(()) };
-        let bound = problem.reach(norm, &evidence).unwrap().norm;
-        let x: Vec<f64> = input.iter().map(|&value| f64::from(value)).collect();
-        let output = |x: &[f64]| DVector::from_vec(network.forward(&row(x)).unwrap().flatten_all().unwrap().to_vec1::<f64>().unwrap());
-        let before = output(&x);
-        // Steps along the gradient of the distance, from random starts.
-        for start in 0..6 {
-            let mut delta = DVector::from_vec(draws("delta", seed + start, 36));
-            for _ in 0..8 {
-                delta *= norm / delta.norm();
-                let at: Vec<f64> = x.iter().zip(&delta).map(|(x, d)| x + d).collect();
-                let moved = output(&at) - &before;
-                prop_assert!(moved.norm() <= bound * (1.0 + 1e-9), "{} beyond {bound}", moved.norm());
-                let jacobian = network_jacobian(&network, &row(&at)).unwrap();
-                delta += jacobian.tr_mul(&moved) * (norm / (1e-12 + jacobian.norm() * moved.norm()));
-            }
-        }
+        prop_assert_eq!(rounded.tail_start() > 0, which > 0);
+        hold_against_ascents(&network, &rounded, 36, seed, norm)?;
+    }
+
+    #[test]
+    fn no_perturbation_moves_an_encoder_with_maxima_beyond_its_bound(
+        seed in 0..1000u64, norm in 0.001..0.5f64, which in 0..LIMITS_WITH_MAXIMA.len(),
+        activation in prop_oneof![Just(Activation::Relu), Just(Activation::Tanh)],
+    ) {
+        let network = encoder_with_maxima(activation, seed);
+        let rounded = RoundedNetwork::of(&network).unwrap().limited(LIMITS_WITH_MAXIMA[which]);
+        hold_against_ascents(&network, &rounded, 60, seed, norm)?;
+    }
+
+    #[test]
+    fn inside_the_linear_region_maxima_cost_nothing(seed in 0..1000u64, which in 0..LIMITS_WITH_MAXIMA.len()) {
+        let network = encoder_with_maxima(Activation::Relu, seed);
+        let rounded = RoundedNetwork::of(&network).unwrap().limited(LIMITS_WITH_MAXIMA[which]);
+        let values = draws("input", seed, 60);
+        let problem = SlopeInterval::new(&rounded, &single(&values), None);
+        let (radius, _) = problem.linear_region().unwrap();
+        // Overlapping windows may share their largest place, and a further maximum then has no leader.
+        prop_assume!(radius > 0.0);
+        let jacobian = network_jacobian(&network, &row(&values)).unwrap();
+        let exact = jacobian.singular_values().max();
+        let chains = problem.hidden_layers();
+        let evidence = NetworkEvidence { chains: (1..=chains).map(|layers| vec![Default::default(); layers]).collect() };
+        prop_assert!(radius <= linear_region_radius(&network, &row(&values)).unwrap() * (1.0 + 1e-9));
+        let found = problem.reach(0.999 * radius, &evidence).unwrap().norm / (0.999 * radius);
+        prop_assert!(found >= exact * (1.0 - 1e-9) && found <= exact * (1.0 + 1e-6) + 1e-9, "{found} against {exact}");
     }
 
     #[test]
@@ -304,8 +374,7 @@ fn a_wide_layer_costs_little_sharpness_where_p_is_a_full_matrix() {
         let rounded = RoundedNetwork::of(&network).unwrap().limited(limits);
         let problem = SlopeInterval::new(&rounded, &input, None);
         let alike = DVector::from_element(2, 1.0);
-        let evidence = find_scalings(&problem, 0.05, &NetworkEvidence::default(), &alike, rounds()).unwrap();
-        problem.reach(0.05, &evidence).unwrap().norm
+        find_scalings(&problem, 0.05, &NetworkEvidence::default(), &alike, rounds()).unwrap().1.norm
     };
     let (narrow, wide) = (bound(LIMITS[0]), bound(LIMITS[1]));
     assert!(wide < 1.5 * narrow, "{wide} against {narrow}");
@@ -320,7 +389,9 @@ fn the_linear_region_of_a_maximum_ends_where_another_place_wins() {
     let radius = linear_region_radius(&network, &row(&[3.0, 1.0])).unwrap();
     assert!((radius - 2.0_f64.sqrt()).abs() < 1e-14, "{radius}");
     let rounded = RoundedNetwork::of(&network).unwrap();
-    assert!(SlopeInterval::new(&rounded, &[3.0, 1.0], None).linear_region().is_err(), "no bound is claimed");
+    // What bounds moves takes each place for itself: the gap closes by twice the norm.
+    let (radius, shape) = SlopeInterval::new(&rounded, &[3.0, 1.0], None).linear_region().unwrap();
+    assert!((radius - 1.0).abs() < 1e-9 && (shape[(0, 0)] - 1.0).abs() < 1e-12, "{radius} {shape}");
 }
 
 #[test]

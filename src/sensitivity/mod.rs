@@ -6,6 +6,7 @@ pub mod rounded_map;
 pub mod rounded_network;
 pub mod scalings;
 pub mod secant;
+mod shares;
 pub mod slope_interval;
 mod twofold;
 mod wide;

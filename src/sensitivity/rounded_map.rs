@@ -33,8 +33,17 @@ impl Group {
 
 /// Rows that are formed at a time.
 const ROWS: usize = 128;
+/// Side of the blocks in which a matrix is transposed: a few lines of the cache each way.
+const BLOCK: usize = 16;
 /// Stands for a place outside the input.
 const OUTSIDE: u32 = u32::MAX;
+
+/// Whether W or its transpose is applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    Forwards,
+    Backwards,
+}
 
 /// An affine map y = W x + b, exact; or the maximum over windows.
 #[derive(Debug, Clone)]
@@ -275,6 +284,33 @@ impl RoundedMap {
         windows.map(largest).collect()
     }
 
+    /// The maximum over windows in two steps: the places of all windows one after the other, with where each window ends
+    /// among them; and the sum over each window.
+    pub(crate) fn windows_and_sums(&self) -> (Self, Vec<usize>, Self) {
+        let mut seen = Vec::new();
+        let mut ends = Vec::with_capacity(self.outputs);
+        for window in self.groups.iter().flat_map(|group| group.places.column_iter()) {
+            seen.extend(window.iter().copied().filter(|&place| place != OUTSIDE));
+            ends.push(seen.len());
+        }
+        let starts = || std::iter::once(0).chain(ends.iter().copied());
+        let longest = starts().zip(&ends).map(|(start, end)| end - start).max().unwrap_or(0);
+        let mut summed = Vec::with_capacity(longest * ends.len());
+        for (start, &end) in starts().zip(&ends) {
+            // Places are fewer than 2³².
+            summed.extend((start..end).map(|place| u32::try_from(place).unwrap_or(OUTSIDE)));
+            summed.resize(summed.len() + longest - (end - start), OUTSIDE);
+        }
+        let map = |ends: [usize; 2], length: usize, places: Vec<u32>| {
+            let places = Arc::new(DMatrix::from_vec(length, ends[1], places));
+            let group = Group::new(places, DMatrix::from_element(1, length, 1.0));
+            Self::in_groups(ends, vec![group], false, DVector::zeros(ends[1]))
+        };
+        let copies = map([self.inputs, seen.len()], 1, seen);
+        let sums = map([copies.outputs, self.outputs], longest, summed);
+        (copies, ends, sums)
+    }
+
     /// The map without bias whose weights are `change` of this one's: absolute values, squares. Its norms are unknown.
     pub(crate) fn mapped(&self, change: impl Fn(f64) -> f64) -> Self {
         let groups = self.groups.iter();
@@ -291,7 +327,7 @@ impl RoundedMap {
     pub(crate) fn times(&self, input: &DVector<f64>) -> DVector<f64> {
         match &self.matrix {
             Some(matrix) => &matrix.value * input,
-            None => self.rows_times_transposed(&row_of(input)).row(0).transpose(),
+            None => self.images(input.as_slice(), Direction::Forwards).column(0).into_owned(),
         }
     }
 
@@ -299,7 +335,7 @@ impl RoundedMap {
     pub(crate) fn transposed_times(&self, output: &DVector<f64>) -> DVector<f64> {
         match &self.matrix {
             Some(matrix) => matrix.value.tr_mul(output),
-            None => self.rows_times(&row_of(output)).row(0).transpose(),
+            None => self.images(output.as_slice(), Direction::Backwards).column(0).into_owned(),
         }
     }
 
@@ -307,8 +343,15 @@ impl RoundedMap {
     pub(crate) fn rows_times(&self, rows: &DMatrix<f64>) -> DMatrix<f64> {
         match &self.matrix {
             Some(matrix) => rows * &matrix.value,
-            None if self.is_adjoint => self.gathered(rows),
-            None => self.scattered(rows),
+            None => transposed(&self.images(transposed(rows).as_slice(), Direction::Backwards)),
+        }
+    }
+
+    /// Wᵀ Y: `[outputs, columns]` → `[inputs, columns]`; what [`RoundedMap::rows_times`] makes of Yᵀ, transposed.
+    pub(crate) fn pulled(&self, columns: &DMatrix<f64>) -> DMatrix<f64> {
+        match &self.matrix {
+            Some(matrix) => transposed(&(transposed(columns) * &matrix.value)),
+            None => self.images(columns.as_slice(), Direction::Backwards),
         }
     }
 
@@ -316,51 +359,60 @@ impl RoundedMap {
     pub(crate) fn rows_times_transposed(&self, rows: &DMatrix<f64>) -> DMatrix<f64> {
         match &self.matrix {
             Some(matrix) => rows * matrix.value.transpose(),
-            None if self.is_adjoint => self.scattered(rows),
-            None => self.gathered(rows),
+            None => transposed(&self.images(transposed(rows).as_slice(), Direction::Forwards)),
         }
     }
 
-    /// Each window's inputs times the weight.
-    fn gathered(&self, rows: &DMatrix<f64>) -> DMatrix<f64> {
-        let width = if self.is_adjoint { self.inputs } else { self.outputs };
-        let mut result = DMatrix::zeros(rows.nrows(), width);
-        for (i, row) in rows.row_iter().enumerate() {
-            let row: Vec<f64> = row.iter().copied().collect();
-            let mut made = 0;
-            for Group { places, weight, .. } in &self.groups {
-                let columns = places.map(|place| row.get(place as usize).copied().unwrap_or(0.0));
-                // Channel after channel, as images are.
-                let values = (weight * columns).transpose();
-                let mut target = result.view_mut((i, made), (1, values.len()));
-                target.iter_mut().zip(&values).for_each(|(target, value)| *target = *value);
-                made += values.len();
+    /// W, or Wᵀ, times columns that lie one after the other.
+    fn images(&self, columns: &[f64], direction: Direction) -> DMatrix<f64> {
+        let [from, to] = match direction {
+            Direction::Forwards => [self.inputs, self.outputs],
+            Direction::Backwards => [self.outputs, self.inputs],
+        };
+        let mut images = DMatrix::zeros(to, columns.len() / from.max(1));
+        for (column, image) in columns.chunks_exact(from.max(1)).zip(images.as_mut_slice().chunks_exact_mut(to.max(1))) {
+            if (direction == Direction::Forwards) == self.is_adjoint {
+                self.scatter(column, image);
+            } else {
+                self.gather(column, image);
             }
         }
-        result
+        images
     }
 
-    /// The adjoint of [`RoundedMap::gathered`].
-    fn scattered(&self, rows: &DMatrix<f64>) -> DMatrix<f64> {
-        let width = if self.is_adjoint { self.outputs } else { self.inputs };
-        let mut result = DMatrix::zeros(rows.nrows(), width);
-        for (i, row) in rows.row_iter().enumerate() {
-            let row: Vec<f64> = row.iter().copied().collect();
-            let mut sums = vec![0.0; width];
-            let mut read = 0;
-            for Group { places, weight, transposed } in &self.groups {
-                let (channels, windows) = (weight.nrows(), places.ncols());
-                let values = DMatrix::from_row_slice(channels, windows, &row[read..read + channels * windows]);
-                read += channels * windows;
-                for (&place, value) in places.iter().zip(&(transposed * values)) {
-                    if let Some(sum) = sums.get_mut(place as usize) {
+    /// Each window's inputs times the weight, channel after channel, as images are.
+    fn gather(&self, column: &[f64], image: &mut [f64]) {
+        let mut made = 0;
+        for Group { places, weight, .. } in &self.groups {
+            let seen = places.map(|place| column.get(place as usize).copied().unwrap_or(0.0));
+            let values = (weight * seen).transpose();
+            image[made..made + values.len()].copy_from_slice(values.as_slice());
+            made += values.len();
+        }
+    }
+
+    /// The adjoint of [`RoundedMap::gather`], added to `image`. Windows of which nothing comes are left out: behind a
+    /// convolution a row of a derivative has few that are not.
+    fn scatter(&self, column: &[f64], image: &mut [f64]) {
+        let mut read = 0;
+        for Group { places, weight, transposed } in &self.groups {
+            let (channels, windows) = (weight.nrows(), places.ncols());
+            let values = &column[read..read + channels * windows];
+            read += channels * windows;
+            let mut comes = vec![false; windows];
+            for channel in values.chunks_exact(windows.max(1)) {
+                comes.iter_mut().zip(channel).for_each(|(comes, &value)| *comes |= value != 0.0);
+            }
+            let active: Vec<usize> = (0..windows).filter(|&window| comes[window]).collect();
+            let values = DMatrix::from_fn(channels, active.len(), |i, j| values[i * windows + active[j]]);
+            for (column, &window) in (transposed * values).column_iter().zip(&active) {
+                for (&place, value) in places.column(window).iter().zip(&column) {
+                    if let Some(sum) = image.get_mut(place as usize) {
                         *sum += value;
                     }
                 }
             }
-            result.row_mut(i).iter_mut().zip(sums).for_each(|(target, sum)| *target = sum);
         }
-        result
     }
 
     /// Whether the map is held as windows of its inputs, so that a row has few entries.
@@ -451,8 +503,21 @@ fn window_places(windows: &Windows, channel: usize, window: [usize; 2]) -> Vec<u
     places
 }
 
-fn row_of(vector: &DVector<f64>) -> DMatrix<f64> {
-    DMatrix::from_row_slice(1, vector.len(), vector.as_slice())
+/// Mᵀ, block by block, so that neither matrix is walked across its memory.
+pub(crate) fn transposed(matrix: &DMatrix<f64>) -> DMatrix<f64> {
+    let (rows, columns) = matrix.shape();
+    let mut result = DMatrix::zeros(columns, rows);
+    let (from, to) = (matrix.as_slice(), result.as_mut_slice());
+    for first_column in (0..columns).step_by(BLOCK) {
+        for first_row in (0..rows).step_by(BLOCK) {
+            for row in first_row..(first_row + BLOCK).min(rows) {
+                for column in first_column..(first_column + BLOCK).min(columns) {
+                    to[row * columns + column] = from[column * rows + row];
+                }
+            }
+        }
+    }
+    result
 }
 
 /// A number not below ‖v‖₂.

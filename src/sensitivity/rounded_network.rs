@@ -23,16 +23,20 @@ pub struct RoundedLayer {
     pub map: RoundedMap,
     /// φ.
     pub activation: Activation,
+    /// Where each window ends among the outputs, if these are the places of windows whose maximum is taken next.
+    pub(crate) windows: Vec<usize>,
 }
 
 /// Layers applied one after the other.
 #[derive(Debug, Clone)]
 pub struct RoundedNetwork {
     layers: Vec<Arc<RoundedLayer>>,
-    /// [`NARROW`] and [`super::wide::LARGEST_METRIC`]; smaller in tests.
-    limits: [usize; 2],
+    /// [`NARROW`], [`super::wide::LARGEST_METRIC`] and [`MOST_BEHIND_WIDE`]; smaller in tests.
+    limits: [usize; 3],
     /// What a bound of the output's move needs, made when the first one is asked for: a decoder never is.
     full: OnceLock<FullMatrices>,
+    /// See [`RoundedNetwork::steps`]; none where there is no maximum.
+    steps: OnceLock<Option<Box<RoundedNetwork>>>,
 }
 
 /// Matrices that all inputs share.
@@ -46,6 +50,10 @@ struct FullMatrices {
 
 /// Layers up to this width are treated with full matrices, wider ones never.
 pub(crate) const NARROW: usize = 4096;
+
+/// A narrow layer behind a wide one is treated with full matrices if at most so many of its slopes are uncertain and the
+/// next layer has at most so many units.
+const MOST_BEHIND_WIDE: usize = 1024;
 
 /// A vector known up to `error` in the 2-norm, which also bounds the error of each of its entries.
 #[derive(Debug, Clone)]
@@ -93,6 +101,18 @@ impl RoundedVector {
 }
 
 impl RoundedLayer {
+    /// A layer that is no window's copy.
+    pub(crate) fn new(map: RoundedMap, activation: Activation) -> Self {
+        Self { map, activation, windows: vec![] }
+    }
+
+    /// φ of what the map made.
+    fn activated(&self, vector: &RoundedVector) -> RoundedVector {
+        let values = vector.values.map(|value| self.activation.value(value));
+        let error = self.activation_error(norm_upper(&values), vector.error);
+        RoundedVector { values, error }
+    }
+
     /// A bound of the error of the map's output, for an h of at most this norm with at most this error.
     fn map_error(&self, norm: f64, error: f64) -> f64 {
         let MapNorms { spectral, absolute, bias, products, .. } = *self.map.norms();
@@ -118,11 +138,11 @@ impl RoundedLayer {
 
 impl RoundedNetwork {
     fn new(layers: Vec<Arc<RoundedLayer>>) -> Self {
-        Self::with_limits(layers, [NARROW, LARGEST_METRIC])
+        Self::with_limits(layers, [NARROW, LARGEST_METRIC, MOST_BEHIND_WIDE])
     }
 
-    fn with_limits(layers: Vec<Arc<RoundedLayer>>, limits: [usize; 2]) -> Self {
-        Self { layers, limits, full: OnceLock::new() }
+    fn with_limits(layers: Vec<Arc<RoundedLayer>>, limits: [usize; 3]) -> Self {
+        Self { layers, limits, full: OnceLock::new(), steps: OnceLock::new() }
     }
 
     fn full(&self) -> &FullMatrices {
@@ -130,8 +150,7 @@ impl RoundedNetwork {
             let (count, tail) = (self.layers.len(), self.tail_start());
             let none = || DMatrix::zeros(0, 0);
             let weight = |(index, layer): (usize, &Arc<RoundedLayer>)| {
-                let is_full = (index > tail || count == 1) && !layer.map.is_maximum();
-                if is_full {
+                if index > tail || count == 1 {
                     layer.map.unrolled()
                 } else {
                     Arc::new(EnclosedMatrix::exact(none()))
@@ -145,9 +164,9 @@ impl RoundedNetwork {
         })
     }
 
-    /// The same with other limits for full matrices: of layers, and of P.
+    /// The same with other limits for full matrices: of layers, of P, and behind a wide layer.
     #[cfg(test)]
-    pub(crate) fn limited(&self, limits: [usize; 2]) -> Self {
+    pub(crate) fn limited(&self, limits: [usize; 3]) -> Self {
         Self::with_limits(self.layers.clone(), limits)
     }
 
@@ -156,23 +175,72 @@ impl RoundedNetwork {
         self.layers.first().is_some_and(|layer| layer.map.inputs() <= self.limits[1])
     }
 
+    /// The third limit.
+    pub(crate) fn most_behind_wide(&self) -> usize {
+        self.limits[2]
+    }
+
     /// Full matrices of the narrow layers after the first of them, and of an only layer; empty for others.
     pub(crate) fn weights(&self) -> &[Arc<EnclosedMatrix>] {
         &self.full().weights
     }
 
-    /// The first layer from which on every layer is narrow and, after that layer, affine: the number of layers in front of
-    /// it that must be treated without full matrices. The number of all layers where the output is wide.
+    /// The first layer from which on every layer is narrow: the number of layers in front of it that must be treated
+    /// without full matrices. The number of all layers where the output is wide.
     #[must_use]
     pub fn tail_start(&self) -> usize {
-        let mut start = self.layers.len();
-        while start > 0 && self.layers[start - 1].map.outputs() <= self.limits[0] {
-            start -= 1;
-            if self.layers[start].map.is_maximum() {
-                break;
+        let wide = |layer: &Arc<RoundedLayer>| layer.map.outputs() > self.limits[0];
+        self.layers.iter().rposition(wide).map_or(0, |last| last + 1)
+    }
+
+    /// The same network with every maximum in two layers: the places of its windows, and their sums. Only the bound of the
+    /// output's move makes sense of the former, whose slopes are shares of a window. An activation in front of a maximum
+    /// without one is applied behind it: none of them falls.
+    pub(crate) fn steps(&self) -> &Self {
+        let split = || {
+            if !self.layers.iter().any(|layer| layer.map.is_maximum()) {
+                return None;
             }
+            let mut layers = Vec::with_capacity(self.layers.len() + 1);
+            for layer in &self.layers {
+                if !layer.map.is_maximum() {
+                    layers.push(Arc::clone(layer));
+                    continue;
+                }
+                let mut activation = layer.activation;
+                if let Some(front) = layers.last_mut().filter(|_| activation == Activation::Identity) {
+                    activation = front.activation;
+                    *front = Arc::new(RoundedLayer::new(front.map.clone(), Activation::Identity));
+                }
+                let (copies, windows, sums) = layer.map.windows_and_sums();
+                layers.push(Arc::new(RoundedLayer { map: copies, activation: Activation::Identity, windows }));
+                layers.push(Arc::new(RoundedLayer::new(sums, activation)));
+            }
+            Some(Box::new(Self::with_limits(layers, self.limits)))
+        };
+        self.steps.get_or_init(split).as_deref().unwrap_or(self)
+    }
+
+    /// What every layer of [`RoundedNetwork::steps`] makes of `input`, before its activation.
+    pub(crate) fn step_values(&self, input: &[f32]) -> Vec<RoundedVector> {
+        let values = self.pre_activations(input);
+        let steps = &self.steps().layers;
+        let mut found: Vec<RoundedVector> = Vec::with_capacity(steps.len());
+        for (layer, value) in self.layers.iter().zip(values) {
+            if !layer.map.is_maximum() {
+                found.push(value);
+                continue;
+            }
+            let front = match (found.last(), found.len().checked_sub(1)) {
+                (Some(front), Some(index)) => steps[index].activated(front),
+                _ => RoundedVector { values: as_doubles(input), error: 0.0 },
+            };
+            // An entry's error is at most that of the vector it is copied from.
+            found.push(RoundedVector { values: steps[found.len()].map.forward(&front.values), error: front.error });
+            let error = rounded_up(layer.map.norms().spectral * front.error);
+            found.push(RoundedVector { values: layer.map.forward(&front.values), error });
         }
-        start
+        found
     }
 
     /// Converts a network, whose weights must be representable in double precision.
@@ -204,8 +272,7 @@ impl RoundedNetwork {
     /// so that the last one is the output.
     #[must_use]
     pub fn pre_activations(&self, input: &[f32]) -> Vec<RoundedVector> {
-        let input = DVector::from_iterator(input.len(), input.iter().map(|&value| f64::from(value)));
-        let found = twofold::pre_activations(&self.layers, &input, 0.0);
+        let found = twofold::pre_activations(&self.layers, &as_doubles(input), 0.0);
         found.into_iter().map(|(values, error)| RoundedVector { values, error }).collect()
     }
 
@@ -214,9 +281,7 @@ impl RoundedNetwork {
     fn precise_output(&self, input: &DVector<f64>, error: f64) -> RoundedVector {
         let last = twofold::pre_activations(&self.layers, input, error).pop();
         let (Some((values, error)), Some(layer)) = (last, self.layers.last()) else { return RoundedVector::unknown() };
-        let values = values.map(|value| layer.activation.value(value));
-        let error = layer.activation_error(norm_upper(&values), error);
-        RoundedVector { values, error }
+        layer.activated(&RoundedVector { values, error })
     }
 
     /// A bound of the error ‖g̃(z) − g(z)‖₂ of a forward pass in double precision, in whatever order products are
@@ -311,9 +376,13 @@ impl RoundedVae {
     }
 }
 
+fn as_doubles(input: &[f32]) -> DVector<f64> {
+    DVector::from_iterator(input.len(), input.iter().map(|&value| f64::from(value)))
+}
+
 fn rounded_layers(network: &Network) -> Result<Vec<Arc<RoundedLayer>>> {
     let layer =
-        |layer: &Layer| Ok(Arc::new(RoundedLayer { map: RoundedMap::of(layer)?, activation: layer.activation() }));
+        |layer: &Layer| Ok(Arc::new(RoundedLayer::new(RoundedMap::of(layer)?, layer.activation())));
     network.layers().iter().map(layer).collect()
 }
 
@@ -370,7 +439,7 @@ mod tests {
     fn the_lipschitz_constant_of_a_diagonal_chain_is_the_product_of_its_norms() {
         let diagonal = |values: [f64; 2], activation| {
             let weight = DMatrix::from_diagonal(&DVector::from_vec(values.to_vec()));
-            Arc::new(RoundedLayer { map: RoundedMap::dense(weight, DVector::zeros(2)), activation })
+            Arc::new(RoundedLayer::new(RoundedMap::dense(weight, DVector::zeros(2)), activation))
         };
         let layers = vec![diagonal([3.0, 1.0], Activation::Relu), diagonal([0.5, 2.0], Activation::Sigmoid)];
         // 3 · 2 · 1/4, each norm too large by less than 1 %.
@@ -382,7 +451,7 @@ mod tests {
     fn overflow_is_an_infinite_error_and_not_a_small_one() {
         let weight = DMatrix::from_element(2, 2, 1e200);
         let map = || RoundedMap::dense(weight.clone(), DVector::zeros(2));
-        let layer = || Arc::new(RoundedLayer { map: map(), activation: Activation::Identity });
+        let layer = || Arc::new(RoundedLayer::new(map(), Activation::Identity));
         let network = RoundedNetwork::new(vec![layer(), layer()]);
         assert!(!(network.pre_activations(&[1.0, 1.0])[1].error.is_finite()));
     }

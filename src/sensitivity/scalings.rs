@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use nalgebra::{DMatrix, DVector};
 
-use super::slope_interval::{ReachError, Shape, SlopeInterval, Slopes, Step};
+use super::slope_interval::{Reach, ReachError, Shape, SlopeInterval, Slopes, Step};
 use crate::certificate::{LayerScalings, NetworkEvidence};
 use crate::linalg::{eigendecomposition, scaled_on_both_sides};
 use crate::seed::{standard_normal, Seed};
@@ -50,8 +50,8 @@ const DIGITS: usize = 4;
 /// Half a unit in the last of them, as a share of the smallest number that has it.
 const HALF_DIGIT: f64 = 0.5e-3;
 
-/// Good scalings for perturbations of L2 norm `norm`, starting from those of another norm where there are any.
-/// `weights`: how much each output counts, `[out]`.
+/// Good scalings for perturbations of L2 norm `norm`, starting from those of another norm where there are any, and what
+/// [`SlopeInterval::reach`] makes of them. `weights`: how much each output counts, `[out]`.
 ///
 /// # Errors
 /// [`ReachError`] where no scalings are found or a number is not finite.
@@ -61,7 +61,7 @@ pub fn find_scalings(
     start: &NetworkEvidence,
     weights: &DVector<f64>,
     rounds: Rounds,
-) -> Result<NetworkEvidence, ReachError> {
+) -> Result<(NetworkEvidence, Reach), ReachError> {
     let chains = problem.hidden_layers();
     let mut evidence = NetworkEvidence { chains: Vec::with_capacity(chains) };
     let mut shape = problem.first()?;
@@ -82,7 +82,7 @@ pub fn find_scalings(
         shape = chain.improve(goal, if is_output { rounds.output } else { rounds.hidden })?;
         evidence.chains.push(chain.layers);
     }
-    Ok(evidence)
+    Ok((evidence, Reach::of(shape, norm)?))
 }
 
 /// F, and the value that tr(FQFᵀ) stands for.
@@ -99,13 +99,10 @@ fn output_goal(shape: &DMatrix<f64>, weights: &DVector<f64>) -> Result<(f64, DMa
 
 /// Every unit's relative reach counts alike, except of units that are far from their kink.
 fn hidden_goal(problem: &SlopeInterval<'_>, layer: usize, reaches: &DVector<f64>, norm: f64) -> (f64, DVector<f64>) {
-    let activation = problem.activation(layer);
-    let (kinked, kinks) = (activation.is_piecewise_linear(), activation.kinks());
-    let values = &problem.pre_activation(layer).values;
+    let (kinked, distances) = (problem.has_certain_slopes(layer), problem.distances(layer));
     let counts = |unit: usize| {
         let reach = norm * reaches[unit].max(0.0).sqrt();
-        let distance = kinks.iter().map(|kink| (values[unit] - kink).abs()).fold(f64::INFINITY, f64::min);
-        reach > 0.0 && !(kinked && reach < FAR_FROM_KINK * distance)
+        reach > 0.0 && !(kinked && reach < FAR_FROM_KINK * distances[unit])
     };
     let functional =
         DVector::from_fn(reaches.len(), |unit, _| if counts(unit) { reaches[unit].sqrt().recip() } else { 0.0 });
@@ -189,7 +186,8 @@ impl<'a> Chain<'a> {
             let (next, step) = loop {
                 match problem.step(layer, &shape, &self.slopes[layer], &self.layers[layer]) {
                     Err(ReachError::Scalings { .. })
-                        if layer >= problem.network().tail_start() && enlargements < MAX_ENLARGEMENTS =>
+                        if !problem.goes_wide(layer, &shape, &self.slopes[layer])
+                            && enlargements < MAX_ENLARGEMENTS =>
                     {
                         self.enlarge(layer, enlargements);
                         enlargements += 1;
@@ -224,7 +222,7 @@ impl<'a> Chain<'a> {
                 listed.iter().map(sum).collect::<Vec<f64>>()
             }
             // Nothing is known of how the units move together.
-            Shape::Wide(_) if layer >= self.problem.network().tail_start() => {
+            Shape::Wide(_) if !self.problem.goes_wide(layer, shape, &self.slopes[layer]) => {
                 let squares = &self.slopes[layer].reach_squares;
                 listed.iter().map(|&unit| TOGETHER * squares[unit] * importance(unit)).collect()
             }

@@ -13,19 +13,20 @@
 //! `proofs/C-slope-interval.md`.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 
 use nalgebra::{DMatrix, DVector};
 
-use super::rounded_network::{RoundedNetwork, RoundedVector, NARROW};
-use super::secant::secant_range;
+use super::rounded_network::{RoundedLayer, RoundedNetwork, RoundedVector, NARROW};
+use super::secant::{secant_range, SecantRange};
+use super::shares;
 use super::wide::{WideShape, WideStep};
 use crate::certificate::{LayerScalings, NetworkEvidence};
 use crate::linalg::{
     eigendecomposition, frobenius_upper, largest_eigenvalue_upper, rounded_up, CertifiedInverse, EnclosedMatrix,
     LinalgError,
 };
-use crate::model::Activation;
 use crate::quantity::{Estimate, UpperBound};
 use crate::stats::Enclosure;
 
@@ -61,20 +62,6 @@ pub enum ReachError {
         /// The layer, from 0.
         layer: usize,
     },
-    /// A maximum over windows stands between input and output.
-    #[error("layer {layer} is a maximum over windows; how far that moves is not bounded here")]
-    Maximum {
-        /// The layer, from 0.
-        layer: usize,
-    },
-    /// Too many slopes of a wide network are uncertain for its full matrices.
-    #[error("layer {layer}: {found} slopes are uncertain; at most {MOST_UNCERTAIN} are supported behind a wide layer")]
-    Uncertain {
-        /// The layer, from 0.
-        layer: usize,
-        /// How many.
-        found: usize,
-    },
     /// The output is too wide for full matrices.
     #[error("the output has {found} values; at most {NARROW} are supported")]
     WideOutput {
@@ -90,7 +77,7 @@ pub enum ReachError {
 #[derive(Debug)]
 pub struct SlopeInterval<'a> {
     network: &'a RoundedNetwork,
-    /// Pre-activations of every layer.
+    /// Pre-activations of every layer, a maximum over windows being two: their places and their sums.
     values: Vec<RoundedVector>,
     /// The diagonal of M⁻¹, where the output is scaled.
     output_scale: Option<DVector<f64>>,
@@ -102,8 +89,6 @@ pub struct SlopeInterval<'a> {
     outgoing: Vec<Vec<f64>>,
 }
 
-/// Most uncertain slopes of the first narrow layer behind a wide one.
-const MOST_UNCERTAIN: usize = 1024;
 /// Factor of a pre-activation's error for which the linear region leaves room.
 const KNOWN_LESS_WELL: f64 = 16.0;
 /// Factor of a unit's reach within which another arithmetic might find its slope uncertain.
@@ -169,12 +154,21 @@ pub struct Reach {
     pub norm: f64,
 }
 
+impl Reach {
+    /// Of the output's Q.
+    pub(crate) fn of(shape: Shape<'_>, norm: f64) -> Result<Self, ReachError> {
+        let shape = full(shape)?;
+        Ok(Self { norm: moved(&shape, norm)?, shape })
+    }
+}
+
 impl<'a> SlopeInterval<'a> {
     /// The network at `input`. The output is scaled by M = diag(1/`output_scale`) where one is given: positive numbers,
     /// `[out]`. A network without layers is not supported by any model.
     #[must_use]
     pub fn new(network: &'a RoundedNetwork, input: &[f32], output_scale: Option<&DVector<f64>>) -> Self {
-        let values = network.pre_activations(input);
+        let values = network.step_values(input);
+        let network = network.steps();
         let mut weights = network.weights().to_vec();
         if let (Some(scale), Some(last)) = (output_scale, weights.last_mut()) {
             let mut scaled = last.value.clone();
@@ -195,17 +189,13 @@ impl<'a> SlopeInterval<'a> {
 
     /// Refuses what no bound is made for.
     fn check(&self) -> Result<(), ReachError> {
-        let layers = self.network.layers();
-        if let Some(layer) = layers.iter().position(|layer| layer.map.is_maximum()) {
-            return Err(ReachError::Maximum { layer });
-        }
-        match layers.last().map_or(0, |layer| layer.map.outputs()) {
+        match self.output_dim() {
             found if found > NARROW => Err(ReachError::WideOutput { found }),
             _ => Ok(()),
         }
     }
 
-    /// Layers with an activation in front of another layer: L − 1 of L layers.
+    /// Layers with an activation in front of another layer: L − 1 of L layers, and one more for each maximum over windows.
     #[must_use]
     pub fn hidden_layers(&self) -> usize {
         self.network.layers().len().saturating_sub(1)
@@ -256,7 +246,7 @@ impl<'a> SlopeInterval<'a> {
     pub(crate) fn reach_squares(&self, shape: &Shape<'_>) -> Result<DVector<f64>, ReachError> {
         match shape {
             Shape::Narrow(matrix) => Ok(matrix.diagonal()),
-            Shape::Wide(wide) => wide.reach_squares(self.network),
+            Shape::Wide(wide) => wide.reach_squares(self.network).cloned(),
         }
     }
 
@@ -271,40 +261,89 @@ impl<'a> SlopeInterval<'a> {
         self.values.last()
     }
 
-    /// The pre-activations of `layer`, `[width]`.
-    pub(crate) fn pre_activation(&self, layer: usize) -> &RoundedVector {
-        &self.values[layer]
+    /// Whether no slope of `layer` is uncertain for small enough moves.
+    pub(crate) fn has_certain_slopes(&self, layer: usize) -> bool {
+        self.network.layers()[layer].activation.is_piecewise_linear()
     }
 
-    pub(crate) fn activation(&self, layer: usize) -> Activation {
-        self.network.layers()[layer].activation
+    /// About how far each unit of `layer` may move before its slope becomes uncertain: to its activation's next kink, or
+    /// half of a window's gap. `[width]`.
+    pub(crate) fn distances(&self, layer: usize) -> Vec<f64> {
+        let RoundedLayer { activation, windows, .. } = &*self.network.layers()[layer];
+        let values = self.values[layer].values.as_slice();
+        if windows.is_empty() {
+            let kinks = activation.kinks();
+            return values.iter().map(|value| nearest(*value, &kinks)).collect();
+        }
+        in_windows(windows).flat_map(|window| shares::distances(&values[window])).collect()
+    }
+
+    /// The ranges of the secant slopes of `layer` when its units, known up to `error`, move by at most `reaches`.
+    fn ranges(&self, layer: usize, error: f64, reaches: &[f64]) -> Vec<SecantRange> {
+        let RoundedLayer { activation, windows, .. } = &*self.network.layers()[layer];
+        let values = self.values[layer].values.as_slice();
+        if windows.is_empty() {
+            let range = |(&value, &reach)| secant_range(*activation, Enclosure { value, error }, reach);
+            return values.iter().zip(reaches).map(range).collect();
+        }
+        let window = |window: Range<usize>| shares::share_ranges(&values[window.clone()], error, &reaches[window]);
+        in_windows(windows).flat_map(window).collect()
+    }
+
+    /// The ranges at the input itself.
+    fn slopes_here(&self, layer: usize) -> Vec<f64> {
+        let RoundedLayer { activation, windows, .. } = &*self.network.layers()[layer];
+        let values = self.values[layer].values.as_slice();
+        if windows.is_empty() {
+            return values.iter().map(|value| activation.slope_at_output(activation.value(*value))).collect();
+        }
+        in_windows(windows).flat_map(|window| shares::shares(&values[window])).collect()
+    }
+
+    /// The norm of the perturbation up to which no slope of `layer` changes when a unit moves by at most its rate times the
+    /// norm: rounded down, with room for pre-activations that are known less well elsewhere.
+    fn certain_up_to(&self, layer: usize, rates: &[f64]) -> f64 {
+        let RoundedLayer { activation, windows, .. } = &*self.network.layers()[layer];
+        let RoundedVector { values, error } = &self.values[layer];
+        let error = KNOWN_LESS_WELL * error;
+        if windows.is_empty() {
+            let kinks = activation.kinks();
+            let up_to = |(value, rate): (&f64, &f64)| {
+                let room = (nearest(*value, &kinks).next_down() - error).max(0.0);
+                (room / rate).next_down().max(0.0)
+            };
+            return values.iter().zip(rates).map(up_to).fold(f64::INFINITY, f64::min);
+        }
+        let values = values.as_slice();
+        let up_to = |window: Range<usize>| shares::certain_up_to(&values[window.clone()], error, &rates[window]);
+        in_windows(windows).map(up_to).fold(f64::INFINITY, f64::min)
     }
 
     /// The slopes of `layer`'s units when unit j's pre-activation moves by at most ρ√Q_jj; `squares`: the diagonal of Q.
     pub(crate) fn slopes(&self, layer: usize, squares: &DVector<f64>, norm: f64) -> Result<Slopes, ReachError> {
-        let RoundedVector { values, error } = &self.values[layer];
-        let activation = self.activation(layer);
-        let mut slopes = Slopes {
-            centres: values.clone(),
-            half_widths: values.clone(),
-            listed: vec![],
-            reach_squares: squares.clone(),
-        };
-        for (unit, &value) in values.iter().enumerate() {
-            let reach = rounded_up(norm * rounded_up(squares[unit].max(0.0).sqrt()));
-            let range = secant_range(activation, Enclosure { value, error: *error }, reach);
-            (slopes.centres[unit], slopes.half_widths[unit]) = (range.centre(), range.half_width());
-            let vaguer = Enclosure { value, error: KNOWN_LESS_WELL * error };
-            if !activation.is_piecewise_linear()
-                || secant_range(activation, vaguer, reach * REACHED_ELSEWHERE).half_width() > 0.0
-            {
-                slopes.listed.push(unit);
-            }
-            if !(slopes.half_widths[unit].is_finite() && reach.is_finite()) {
-                return Err(ReachError::NonFinite { layer });
-            }
+        let error = self.values[layer].error;
+        let reaches: Vec<f64> = squares.iter().map(|square| rounded_up(norm * root_up(*square))).collect();
+        let ranges = self.ranges(layer, error, &reaches);
+        let centres = DVector::from_iterator(ranges.len(), ranges.iter().map(SecantRange::centre));
+        let half_widths = DVector::from_iterator(ranges.len(), ranges.iter().map(SecantRange::half_width));
+        if !reaches.iter().chain(&half_widths).all(|value| value.is_finite()) {
+            return Err(ReachError::NonFinite { layer });
         }
-        Ok(slopes)
+        let elsewhere: Vec<f64> = reaches.iter().map(|reach| reach * REACHED_ELSEWHERE).collect();
+        let vaguer = self.ranges(layer, KNOWN_LESS_WELL * error, &elsewhere);
+        let all = !self.has_certain_slopes(layer);
+        let listed = (0..ranges.len()).filter(|&unit| all || vaguer[unit].half_width() > 0.0).collect();
+        Ok(Slopes { centres, half_widths, listed, reach_squares: squares.clone() })
+    }
+
+    /// Whether the lemma leads from this layer without full matrices: from a wide layer, or from one behind it in which so
+    /// many slopes are uncertain, or which leads to so many units, that full matrices would cost too much.
+    pub(crate) fn goes_wide(&self, layer: usize, shape: &Shape<'_>, slopes: &Slopes) -> bool {
+        let limit = self.network.most_behind_wide();
+        let uncertain = || slopes.half_widths.iter().filter(|&&width| width > 0.0).count();
+        let next = || self.network.layers().get(layer + 1).map_or(0, |next| next.map.outputs());
+        matches!(shape, Shape::Wide(_))
+            && (layer < self.network.tail_start() || next() > limit || uncertain() > limit)
     }
 
     /// The lemma for `layer`: from Q_l to Q_{l+1}.
@@ -320,7 +359,7 @@ impl<'a> SlopeInterval<'a> {
                 let (matrix, step) = self.narrow_step(layer, matrix, slopes, scalings)?;
                 Ok((Shape::Narrow(Cow::Owned(matrix)), Step::Narrow(step)))
             }
-            Shape::Wide(wide) if layer < self.network.tail_start() => {
+            Shape::Wide(wide) if self.goes_wide(layer, shape, slopes) => {
                 let step = wide.step(self.network, slopes, scalings)?;
                 if layer + 1 < self.hidden_layers() {
                     return Ok((Shape::Wide(Arc::clone(&step.next)), Step::Wide(step)));
@@ -351,9 +390,6 @@ impl<'a> SlopeInterval<'a> {
         let weight = &self.weights[layer + 1];
         let nominal = scaled_columns(&weight.value, weight.error, &slopes.centres);
         let uncertain = slopes.uncertain();
-        if uncertain.len() > MOST_UNCERTAIN {
-            return Err(ReachError::Uncertain { layer, found: uncertain.len() });
-        }
         let parts = shape.form(self.network, &shape.rows(self.network, &nominal, &uncertain))?;
         let (outputs, units) = (nominal.value.nrows(), uncertain.len());
         let next = EnclosedMatrix::exact(parts.view((0, 0), (outputs, outputs)).into_owned());
@@ -419,22 +455,16 @@ impl<'a> SlopeInterval<'a> {
         let mut shape = self.first()?;
         let mut radius = f64::INFINITY;
         for layer in 0..self.hidden_layers() {
-            let RoundedVector { values, error } = &self.values[layer];
-            let activation = self.activation(layer);
-            if !activation.is_piecewise_linear() {
+            if !self.has_certain_slopes(layer) {
                 radius = 0.0;
             }
-            let kinks = activation.kinks();
-            if radius > 0.0 && !kinks.is_empty() {
-                for (value, square) in values.iter().zip(&self.reach_squares(&shape)?) {
-                    let distance = kinks.iter().map(|kink| (value - kink).abs()).fold(f64::INFINITY, f64::min);
-                    let room = (distance.next_down() - KNOWN_LESS_WELL * error).max(0.0);
-                    let distance = room / rounded_up(rounded_up(square.max(0.0).sqrt()));
-                    radius = radius.min(distance.next_down().max(0.0));
-                }
+            if radius > 0.0 && self.distances(layer).iter().any(|distance| distance.is_finite()) {
+                let squares = self.reach_squares(&shape)?;
+                let rates: Vec<f64> = squares.iter().map(|square| rounded_up(root_up(*square))).collect();
+                radius = radius.min(self.certain_up_to(layer, &rates));
             }
-            let centres = values.map(|value| activation.slope_at_output(activation.value(value)));
-            let half_widths = DVector::zeros(values.len());
+            let centres = DVector::from_vec(self.slopes_here(layer));
+            let half_widths = DVector::zeros(centres.len());
             let slopes = Slopes { centres, half_widths, listed: vec![], reach_squares: DVector::zeros(0) };
             shape = self.step(layer, &shape, &slopes, &LayerScalings::default())?.0;
         }
@@ -448,8 +478,7 @@ impl<'a> SlopeInterval<'a> {
     /// # Errors
     /// [`ReachError`] where the scalings do not fit or a number is not finite: nothing is known then.
     pub fn reach(&self, norm: f64, evidence: &NetworkEvidence) -> Result<Reach, ReachError> {
-        let shape = full(self.chains(norm, evidence)?.shape)?;
-        Ok(Reach { norm: moved(&shape, norm)?, shape })
+        Reach::of(self.chains(norm, evidence)?.shape, norm)
     }
 
     /// Follows every chain of the evidence.
@@ -474,6 +503,21 @@ impl<'a> SlopeInterval<'a> {
         }
         Ok(found)
     }
+}
+
+/// The units of each window.
+fn in_windows(ends: &[usize]) -> impl Iterator<Item = Range<usize>> + '_ {
+    std::iter::once(0).chain(ends.iter().copied()).zip(ends).map(|(start, &end)| start..end)
+}
+
+/// The distance to the nearest of these; infinite where there is none.
+fn nearest(value: f64, kinks: &[f64]) -> f64 {
+    kinks.iter().map(|kink| (value - kink).abs()).fold(f64::INFINITY, f64::min)
+}
+
+/// √q, rounded up; a q below 0, which only rounding makes, counts as 0.
+fn root_up(square: f64) -> f64 {
+    rounded_up(square.max(0.0).sqrt())
 }
 
 /// What all chains together give.

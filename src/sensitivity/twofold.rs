@@ -69,7 +69,7 @@ pub(crate) fn pre_activations(
     let mut error = error;
     let mut found = Vec::with_capacity(layers.len());
     for layer in layers {
-        let RoundedLayer { map, activation } = layer.as_ref();
+        let RoundedLayer { map, activation, .. } = layer.as_ref();
         let before = norm_upper(&highs(&hidden));
         hidden = mapped(map, &hidden);
         let norms = map.norms();

@@ -7,23 +7,25 @@
 //! P ← P − Σ_{j∈U} a_j a_jᵀ / λ′_j, d = c² ∘ D ∘ q + λ ∘ w², Q_{l+1} ≼ A_{l+1} P⁻¹ A_{l+1}ᵀ + W_{l+1} diag(d) W_{l+1}ᵀ,
 //!
 //! where q_j = √λ_j / (√λ_j − √D_j) on U and 1 elsewhere; the last term is bounded by a diagonal again where the next layer
-//! is wide, too (Schur's test). Where not even P can be held, it is a multiple of the identity and A Aᵀ is bounded by a
+//! is treated so, too (Schur's test). Where not even P can be held, it is a multiple of the identity and A Aᵀ is bounded by a
 //! diagonal. Proof: `proofs/C-slope-interval.md`.
 
 use std::sync::{Arc, OnceLock};
 
 use nalgebra::{DMatrix, DVector, RowDVector};
 
-use super::rounded_map::RoundedMap;
+use super::rounded_map::{transposed, RoundedMap};
 use super::rounded_network::RoundedNetwork;
 use super::slope_interval::{scaled_columns, scalings_of, ReachError, Slopes};
 use crate::certificate::LayerScalings;
-use crate::linalg::{frobenius_upper, relative_rounding, rounded_up, EnclosedMatrix};
+use crate::linalg::{add_gram, frobenius_upper, relative_rounding, rounded_up, times_upper, EnclosedMatrix};
 
 /// P is a full matrix for inputs up to this width.
 pub(crate) const LARGEST_METRIC: usize = 1024;
 /// Rows of A that are formed at a time.
 const ROWS: usize = 128;
+/// Rows of A that go through the layers together.
+const TOGETHER: usize = 16;
 /// Entries of the vector of Schur's test below this share of the largest are raised to it.
 const LEAST_SHARE: f64 = 1e-6;
 /// λ must exceed D by this factor.
@@ -47,6 +49,8 @@ pub(crate) struct WideShape {
     incoming: Option<DVector<f64>>,
     /// G, once somebody asked for it.
     root: OnceLock<Option<MetricRoot>>,
+    /// The diagonal of Q, likewise.
+    squares: OnceLock<DVector<f64>>,
 }
 
 /// P.
@@ -118,7 +122,7 @@ impl WideShape {
             Metric::Multiple { value: 1.0, gram: diagonal_bound(map, &behind), behind }
         };
         let excess = DVector::zeros(map.outputs());
-        Self { metric, centres: vec![], excess, incoming: None, root: OnceLock::new() }
+        Self { metric, centres: vec![], excess, incoming: None, root: OnceLock::new(), squares: OnceLock::new() }
     }
 
     /// The layer whose Q this is.
@@ -127,7 +131,15 @@ impl WideShape {
     }
 
     /// The diagonal of Q, rounded up: `[width]`.
-    pub(crate) fn reach_squares(&self, network: &RoundedNetwork) -> Result<DVector<f64>, ReachError> {
+    pub(crate) fn reach_squares(&self, network: &RoundedNetwork) -> Result<&DVector<f64>, ReachError> {
+        if self.squares.get().is_none() {
+            // Only the first of several is kept, and all are equal.
+            let _ = self.squares.set(self.found_squares(network)?);
+        }
+        self.squares.get().ok_or(ReachError::NonFinite { layer: self.layer() })
+    }
+
+    fn found_squares(&self, network: &RoundedNetwork) -> Result<DVector<f64>, ReachError> {
         let layer = self.layer();
         let map = &network.layers()[layer].map;
         let nominal = match &self.metric {
@@ -205,7 +217,7 @@ impl WideShape {
         }
         let excess = diagonal_bound(following, &spread);
         let centres = self.centres.iter().chain([centres]).cloned().collect();
-        let next = Self { metric, centres, excess, incoming: Some(spread), root: OnceLock::new() };
+        let next = Self { metric, centres, excess, incoming: Some(spread), root: OnceLock::new(), squares: OnceLock::new() };
         Ok(WideStep { uncertain, split, next: Arc::new(next) })
     }
 
@@ -236,11 +248,11 @@ impl WideShape {
     /// X W_l for the rows X of `nominal` and for these units, one below the other: what [`WideShape::form`] takes.
     pub(crate) fn rows(&self, network: &RoundedNetwork, nominal: &EnclosedMatrix, units: &[usize]) -> EnclosedMatrix {
         let map = &network.layers()[self.layer()].map;
-        let above = pulled_through(map, nominal);
+        let above = pulled(map, &transposed(&nominal.value), nominal.error);
         let below = map.rows(units);
-        let mut value = DMatrix::zeros(above.value.nrows() + units.len(), map.inputs());
-        value.rows_mut(0, above.value.nrows()).copy_from(&above.value);
-        value.rows_mut(above.value.nrows(), units.len()).copy_from(&below);
+        let mut value = DMatrix::zeros(above.value.ncols() + units.len(), map.inputs());
+        value.rows_mut(0, above.value.ncols()).copy_from(&transposed(&above.value));
+        value.rows_mut(above.value.ncols(), units.len()).copy_from(&below);
         EnclosedMatrix { value, error: above.error }
     }
 
@@ -249,14 +261,14 @@ impl WideShape {
         let root = self.root()?;
         let mut nominal = self.nominal(network, rows.clone());
         if let Some(root) = &root.root {
-            nominal = nominal.times_exact(root);
+            nominal = nominal.times_upper(root);
         }
-        let mut form = nominal.times_transposed(&nominal);
+        let mut form = nominal.gram();
         form.value *= root.factor;
         form.error = rounded_up(form.error * root.factor + f64::EPSILON * frobenius_upper(&form.value));
         if let Some(incoming) = &self.incoming {
             let spread = scaled_columns(&rows.value, rows.error, &incoming.map(|entry| rounded_up(entry.sqrt())));
-            form = form.plus(&spread.times_transposed(&spread));
+            form = form.plus(&spread.gram());
         }
         if !(form.error.is_finite() && frobenius_upper(&form.value).is_finite()) {
             return Err(ReachError::NonFinite { layer: self.layer() });
@@ -264,14 +276,33 @@ impl WideShape {
         Ok(form.loewner_upper())
     }
 
-    /// X A, given X W_l.
+    /// X A, given X W_l: a few rows at a time, so that what lies between stays in the cache.
     fn nominal(&self, network: &RoundedNetwork, rows: EnclosedMatrix) -> EnclosedMatrix {
-        let mut rows = rows;
-        for (below, centres) in self.centres.iter().enumerate().rev() {
-            let scaled = scaled_columns(&rows.value, rows.error, centres);
-            rows = pulled_through(&network.layers()[below].map, &scaled);
+        if self.centres.is_empty() {
+            return rows;
         }
-        rows
+        let columns = transposed(&rows.value);
+        let mut value = DMatrix::zeros(network.layers()[0].map.inputs(), columns.ncols());
+        let layers = || self.centres.iter().enumerate().rev().map(|(below, centres)| (&network.layers()[below].map, centres));
+        // What was known up to an error before is so behind the maps, and what the parts lose adds up as squares.
+        let grown = |error: f64, (map, centres): (&RoundedMap, &DVector<f64>)| {
+            rounded_up(map.norms().spectral * centres.amax() * error)
+        };
+        let carried = layers().fold(rows.error, grown);
+        let mut squares = 0.0;
+        for first in (0..columns.ncols()).step_by(TOGETHER) {
+            let count = TOGETHER.min(columns.ncols() - first);
+            let mut part = EnclosedMatrix::exact(columns.columns(first, count).into_owned());
+            for (map, centres) in layers() {
+                part.value.column_iter_mut().for_each(|mut column| column.component_mul_assign(centres));
+                let scaled = EnclosedMatrix::rounded_once(part.value);
+                let error = rounded_up(scaled.error + part.error * centres.amax());
+                part = pulled(map, &scaled.value, error);
+            }
+            value.columns_mut(first, count).copy_from(&part.value);
+            squares = rounded_up(squares + part.error * part.error);
+        }
+        EnclosedMatrix { value: transposed(&value), error: rounded_up(carried + rounded_up(squares.sqrt())) }
     }
 
     /// Subtracts Σ a_j a_jᵀ / λ′_j and returns a bound of the error in the Frobenius norm.
@@ -293,11 +324,11 @@ impl WideShape {
             for (units, split) in units.chunks(ROWS).zip(split.chunks(ROWS)) {
                 let rows = self.nominal(network, EnclosedMatrix::exact(map.rows(units)));
                 let roots = DVector::from_iterator(split.len(), split.iter().map(|split| split.sqrt().recip()));
-                let scaled = scaled_columns(&rows.value.transpose(), rows.error, &roots);
+                let scaled = scaled_columns(&transposed(&rows.value), rows.error, &roots);
                 let norm = frobenius_upper(&scaled.value);
                 trace += norm * norm;
                 carried += scaled.error * (2.0 * norm + scaled.error);
-                *matrix -= &scaled.value * scaled.value.transpose();
+                add_gram(-1.0, &scaled.value, matrix);
                 additions += 1;
             }
             additions += ROWS;
@@ -308,15 +339,12 @@ impl WideShape {
     }
 }
 
-/// F W with a bound of its error.
-fn pulled_through(map: &RoundedMap, rows: &EnclosedMatrix) -> EnclosedMatrix {
+/// Wᵀ Y for a Y known up to `error`.
+fn pulled(map: &RoundedMap, columns: &DMatrix<f64>, error: f64) -> EnclosedMatrix {
     let norms = map.norms();
-    let rounding = relative_rounding(norms.transposed_products + 1) * norms.absolute * frobenius_upper(&rows.value);
-    let underflow = (rows.value.nrows() * map.inputs()) as f64 * f64::MIN_POSITIVE;
-    EnclosedMatrix {
-        value: map.rows_times(&rows.value),
-        error: rounded_up(norms.spectral * rows.error + rounding + underflow),
-    }
+    let rounding = relative_rounding(norms.transposed_products + 1) * norms.absolute * frobenius_upper(columns);
+    let underflow = (columns.ncols() * map.inputs()) as f64 * f64::MIN_POSITIVE;
+    EnclosedMatrix { value: map.pulled(columns), error: rounded_up(norms.spectral * error + rounding + underflow) }
 }
 
 /// v² ∘ u for u ≥ 0, rounded up.
@@ -332,7 +360,10 @@ impl MetricRoot {
         let [rows, columns] = [&root, &root.transpose()]
             .map(|matrix| matrix.column_iter().map(|column| square(column.lp_norm(1))).fold(0.0, f64::max));
         let norm = rounded_up((rows * columns).sqrt());
-        let product = EnclosedMatrix::exact(root.transpose()).times_exact(matrix).times_exact(&root);
+        // GᵀPG = (PG)ᵀG.
+        let half = EnclosedMatrix::exact(matrix.clone()).times_upper(&root);
+        let half = EnclosedMatrix { value: half.value.transpose(), error: half.error };
+        let product = half.times_upper(&root);
         let mut rest = product.value;
         for i in 0..rest.nrows() {
             rest[(i, i)] -= 1.0;
@@ -344,7 +375,7 @@ impl MetricRoot {
 
     /// Numbers not below a P⁻¹ aᵀ for every row a.
     fn squares(&self, rows: &EnclosedMatrix) -> Vec<f64> {
-        let products = self.root.as_ref().map(|root| &rows.value * root);
+        let products = self.root.as_ref().map(|root| times_upper(&rows.value, root));
         let products = products.as_ref().unwrap_or(&rows.value);
         let size = self.root.as_ref().map_or(0.0, frobenius_upper);
         let rounding = relative_rounding(rows.value.ncols() + 2);

@@ -132,7 +132,7 @@ impl Small {
         let weights = DVector::from_element(problem.output_dim(), 1.0);
         let rounds = Rounds { output: 8, hidden: 3 };
         let ranged = norm * range_share;
-        let evidence = find_scalings(&problem, ranged, &NetworkEvidence::default(), &weights, rounds).unwrap();
+        let (evidence, _) = find_scalings(&problem, ranged, &NetworkEvidence::default(), &weights, rounds).unwrap();
         problem.reach(ranged, &evidence).unwrap().norm / range_share
     }
 }

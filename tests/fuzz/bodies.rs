@@ -5,6 +5,8 @@ use std::sync::LazyLock;
 
 use vaecert::certificate::{encode, sha256, CertificateFile, Claim, Entry, Header};
 use vaecert::data::{DataSource, Dataset, Split};
+use vaecert::import::onnx::{read_decoder, read_encoder, read_whole, ConcatenatedHeads, OnnxNames, StdKind};
+use vaecert::import::state_dict::{read_description, read_state_dict, Tensors};
 use vaecert::model::{embedded, Model, ModelError};
 use vaecert::quantity::RadiusRule;
 use vaecert::seed::Seed;
@@ -38,6 +40,33 @@ pub(crate) fn model(bytes: &[u8]) -> bool {
     let again = Model::from_bytes(&model.to_bytes().unwrap(), path).unwrap();
     assert_eq!(again.sha256, model.sha256);
     true
+}
+
+/// The three readers of ONNX files, with and without heads to divide. Whether there is a network in the end.
+pub(crate) fn onnx(bytes: &[u8]) -> bool {
+    let heads = Some(ConcatenatedHeads { kind: StdKind::Std, mean_first: true });
+    [OnnxNames::default(), OnnxNames { heads, ..OnnxNames::default() }].iter().any(|names| {
+        let encoder = read_encoder(bytes, None, names, None).is_ok();
+        let decoder = read_decoder(bytes, None, names, None).is_ok();
+        let whole = read_whole(bytes, None, names, None).is_ok();
+        encoder || decoder || whole
+    })
+}
+
+/// The readers of safetensors files and of what torch.save writes. Whether there are tensors in the end.
+pub(crate) fn state_dict(bytes: &[u8]) -> bool {
+    read_state_dict(bytes, Path::new("fuzz")).is_ok()
+}
+
+/// A state dict for the descriptions.
+static TENSORS: LazyLock<Tensors> = LazyLock::new(|| {
+    read_state_dict(include_bytes!("../../fixtures/import/digits-vae/vae.pt"), Path::new("vae.pt")).unwrap()
+});
+
+/// The reader of descriptions, for one state dict. Whether they fit each other.
+pub(crate) fn description(bytes: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else { return false };
+    read_description(text, Path::new("fuzz"), &TENSORS).is_ok()
 }
 
 /// The checker's reader of model files, past the hash that would stop it: `header` is changed to match.

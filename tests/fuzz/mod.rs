@@ -111,7 +111,20 @@ fn the_corpus_is_read_or_refused() {
     }
     corpus(&["tests/fuzz/corpus/checker_model"]).iter().for_each(|bytes| bodies::checker_model(&header(), bytes));
     corpus(&["tests/fuzz/corpus/checker_entry"]).iter().for_each(|bytes| drop(bodies::checker_entry(bytes)));
+    for (body, folder, read) in IMPORTED {
+        let files = corpus(&[folder]);
+        assert_eq!(files.iter().filter(|bytes| body(bytes)).count(), read, "files of {folder} that are read");
+    }
 }
+
+/// A body, the folder of files to begin with, and how many of them are read without anything beside them.
+type Imported = (fn(&[u8]) -> bool, &'static str, usize);
+
+const IMPORTED: [Imported; 3] = [
+    (bodies::onnx, "fixtures/import/onnx", 0),
+    (bodies::state_dict, "fixtures/import/torch", 0),
+    (bodies::description, "tests/fuzz/corpus/description", 1),
+];
 
 /// The target of entries reaches the checker, and what it changes keeps true claims true.
 #[test]
@@ -145,6 +158,15 @@ proptest! {
         let bytes = mutated(files[which.index(files.len())].clone(), &mutations);
         bodies::certificate(&bytes);
         bodies::checker_entry(&bytes);
+    }
+
+    #[test]
+    fn mutated_imports_are_read_or_refused(
+        target in 0..IMPORTED.len(), which in any::<Index>(), mutations in mutations(),
+    ) {
+        let (body, folder, _) = IMPORTED[target];
+        let files = corpus(&[folder]);
+        body(&mutated(files[which.index(files.len())].clone(), &mutations));
     }
 
     #[test]
