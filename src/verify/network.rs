@@ -12,7 +12,7 @@ use super::windows::{possible_width, volume, Windows};
 
 /// Full matrices belong to layers at most so wide, and to inputs at most so wide if a layer is wider.
 const NARROW: usize = 4096;
-/// From the tail on, full matrices belong to layers with at most so many uncertain slopes.
+/// From the tail on, full matrices belong to layers with at most so many uncertain slopes, and lead to at most so many units.
 const FEW: usize = 1024;
 /// Inputs up to this width have a full matrix P.
 const NARROW_INPUT: usize = 1024;
@@ -41,15 +41,30 @@ pub(super) struct Layer {
 pub(super) struct Network {
     pub(super) layers: Vec<Arc<Layer>>,
     /// The same with every maximum over windows in two steps.
-    pub(super) steps: Vec<Arc<Layer>>,
+    pub(super) steps: Vec<Applied>,
     /// Wider steps are treated without full matrices.
     pub(super) narrow: usize,
-    /// So are the first steps behind them, as long as they have more uncertain slopes than this.
+    /// So are the first steps behind them, as long as they have more uncertain slopes than this or lead to more units.
     pub(super) few: usize,
     /// If there are any, wider inputs as well.
     pub(super) narrow_input: usize,
     /// At least W₀W₀ᵀ of the first step, where a later one makes use of it and none is wide.
     pub(super) gram: Option<Arc<Matrix>>,
+}
+
+/// A layer's map with the activation that follows it here.
+#[derive(Debug, Clone)]
+pub(super) struct Applied {
+    layer: Arc<Layer>,
+    pub(super) activation: Activation,
+}
+
+impl std::ops::Deref for Applied {
+    type Target = Layer;
+
+    fn deref(&self) -> &Layer {
+        &self.layer
+    }
 }
 
 /// Points, one per row, and for each a bound of its Euclidean distance to what it stands for.
@@ -171,8 +186,20 @@ impl Layer {
 
 impl Network {
     pub(super) fn new(layers: Vec<Arc<Layer>>) -> Self {
-        let steps = |layer: &Arc<Layer>| layer.split.as_ref().map_or(vec![layer.clone()], |steps| steps.to_vec());
-        let steps = layers.iter().flat_map(steps).collect();
+        let applied = |layer: &Arc<Layer>| Applied { layer: layer.clone(), activation: layer.activation };
+        let mut steps: Vec<Applied> = Vec::with_capacity(layers.len());
+        for layer in &layers {
+            let Some([copies, sums]) = layer.split.as_deref() else {
+                steps.push(applied(layer));
+                continue;
+            };
+            let mut sums = applied(sums);
+            // No activation falls: max φ(a) = φ(max a). After a ReLU all values of a window may be 0, and none leads.
+            if let Some(front) = steps.last_mut().filter(|_| sums.activation == Activation::Identity) {
+                std::mem::swap(&mut front.activation, &mut sums.activation);
+            }
+            steps.extend([applied(copies), sums]);
+        }
         Self { layers, steps, narrow: NARROW, few: FEW, narrow_input: NARROW_INPUT, gram: None }
     }
 
@@ -184,7 +211,7 @@ impl Network {
     /// The pre-activations at one exact point; the last layer has no activation, so its entry is the output. A value that a
     /// window sees is copied, so its error is at most that of all values in front.
     pub(super) fn trace(&self, input: &[f64]) -> Trace {
-        let (mut points, mut trace) = (Precise::exact(input), Vec::new());
+        let (mut points, mut trace) = (Precise::exact(input), Vec::<(Vec<f64>, f64)>::new());
         for layer in &self.layers {
             if let Some([copies, _]) = layer.split.as_deref() {
                 let (entries, error) = points.rounded();
@@ -193,14 +220,14 @@ impl Network {
             }
             let before = points.affine(layer);
             trace.push(before.rounded());
-            points = before.activated(layer.activation);
+            points = before.activated(self.steps[trace.len() - 1].activation);
         }
         trace
     }
 
     /// Where the tail starts: the first step from which on no step is wide; one past the last if that is wide itself.
     pub(super) fn tail(&self) -> usize {
-        let wide = |step: &Arc<Layer>| step.map.outputs() > self.narrow;
+        let wide = |step: &Applied| step.map.outputs() > self.narrow;
         self.steps.iter().rposition(wide).map_or(0, |last| last + 1)
     }
 
@@ -208,7 +235,7 @@ impl Network {
     pub(super) fn prepare(&mut self, shared: Option<&Self>) {
         let used = self.steps.len() > 1 && self.tail() == 0 && self.steps.iter().all(|step| step.map.is_linear());
         let Some(first) = self.steps.first().filter(|_| used) else { return };
-        let same = |other: &&Self| other.steps.first().is_some_and(|step| Arc::ptr_eq(step, first));
+        let same = |other: &&Self| other.steps.first().is_some_and(|step| Arc::ptr_eq(&step.layer, &first.layer));
         let made = shared.filter(same).and_then(|other| other.gram.clone());
         self.gram = made.or_else(|| first.matrix().map(|weight| Arc::new(gram(&weight))));
     }

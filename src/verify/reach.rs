@@ -5,7 +5,8 @@
 //! pre-activation can move. A matrix Q ≽ ÃÃᵀ for every such Ã bounds those moves: |Δa_{l,j}| ≤ ρ√Q_jj.
 //!
 //! A maximum over windows counts as two layers: one copies what the windows see, and its slopes are the shares in which
-//! the places of a window lead (`shares.rs`); the other one adds up each window.
+//! the places of a window lead (`shares.rs`); the other one adds up each window, and takes over the activation in front of
+//! the maximum if it has none itself.
 //!
 //! **Lemma.** Let ÃÃᵀ ≼ Q and |s_j − c_j| ≤ w_j, U = {j : w_j > 0}, Λ = diag(λ_j) on U and K = Λ − Q_UU ≻ 0. Then for
 //! every W, with R = W diag(c), N = (RQ)_{:U}:
@@ -74,7 +75,7 @@ struct Climb<'a> {
 /// Bounds the moves of a network's output for ‖δ‖ ≤ ρ, each row of the last weight times its factor in `scale`.
 ///
 /// Layers before the tail of the network are treated without full matrices (`wide.rs`), and so are the first ones of the tail
-/// if that is not all of it and they have many uncertain slopes: full matrices would cost minutes.
+/// if that is not all of it and they have many uncertain slopes or lead to many units: full matrices would cost minutes.
 pub(super) fn reach(
     network: &Network,
     trace: &Trace,
@@ -148,7 +149,8 @@ impl Climb<'_> {
     /// The first layer in the tail, and before the chain's end, for which Q is wanted in full.
     fn full(&self, end: usize) -> Option<usize> {
         let open = |l: usize| self.slopes[l].iter().filter(|slope| slope.half_width > 0.0).count();
-        (self.network.tail()..end).find(|&l| open(l) <= self.network.few)
+        let next = |l: usize| self.network.steps.get(l + 1).map_or(0, |step| step.map.outputs());
+        (self.network.tail()..end).find(|&l| open(l) <= self.network.few && next(l) <= self.network.few)
     }
 
     /// From the first layer through as many as the chain has scalings for.

@@ -189,8 +189,10 @@ fn a_maximum_counts_as_two_steps_and_its_first_copies_what_windows_see() {
     }
     // The second window of the first channel: the two rows, the third and fourth column.
     for (place, from) in [(4, 2), (5, 3), (6, 6), (7, 7)] {
-        assert_eq!(trace[1].0[place], trace[0].0[from].tanh());
+        assert_eq!(trace[1].0[place], trace[0].0[from], "the tanh follows the maximum");
     }
+    let activations: Vec<Activation> = model.mean.steps.iter().map(|step| step.activation).collect();
+    assert_eq!(activations[..3], [Activation::Identity, Activation::Identity, Activation::Tanh]);
     // In front of a network's first maximum are the pixels.
     let trace = pooled(2, RELU, &mut stream).1.encode(&x).mean_trace;
     assert_eq!(trace[0].0[..4], [0, 1, 2, 6].map(|k| f64::from(x[k])));
