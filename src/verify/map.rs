@@ -1,5 +1,7 @@
-//! What a layer does before its activation: a matrix, a convolution or its adjoint, a choice of values, or a maximum over
-//! windows.
+//! What a layer does before its activation: a matrix, a convolution or its adjoint, a choice of values, a maximum over
+//! windows, or sums over windows that stand for such maxima.
+
+use std::ops::Range;
 
 use serde::Deserialize;
 
@@ -35,6 +37,8 @@ pub(super) enum Map {
     Gather { inputs: usize, index: Vec<Option<usize>> },
     /// The maximum over each window, channel by channel.
     MaxPool(Windows),
+    /// The sum of the inputs of each window: from where the window before it ends to where it ends.
+    Sums { ends: Vec<usize> },
 }
 
 impl Shape {
@@ -95,6 +99,7 @@ impl Map {
             Self::Spread(kernels) => volume(&kernels.windows.output),
             Self::Gather { inputs, .. } => *inputs,
             Self::MaxPool(windows) => volume(&windows.input),
+            Self::Sums { ends } => ends.last().copied().unwrap_or(0),
         }
     }
 
@@ -105,6 +110,7 @@ impl Map {
             Self::Spread(kernels) => volume(&kernels.windows.input),
             Self::Gather { index, .. } => index.len(),
             Self::MaxPool(windows) => volume(&windows.output),
+            Self::Sums { ends } => ends.len(),
         }
     }
 
@@ -128,6 +134,11 @@ impl Map {
                     .flat_map(|i| windows.maxima(points.row(i), f64::NEG_INFINITY, larger))
                     .collect(),
             },
+            Self::Sums { ends } => {
+                let sum = |i: usize, range: Range<usize>| points.row(i)[range].iter().sum();
+                let entries = (0..points.rows).flat_map(|i| runs(ends).map(move |range| sum(i, range))).collect();
+                Matrix { rows: points.rows, columns: ends.len(), entries }
+            }
         }
     }
 
@@ -138,6 +149,7 @@ impl Map {
             Self::Convolution(kernels) => kernels.roundings(),
             Self::Spread(kernels) => kernels.roundings_spread(),
             Self::Gather { .. } | Self::MaxPool(_) => 0,
+            Self::Sums { ends } => longest(ends),
         }
     }
 
@@ -158,6 +170,12 @@ impl Map {
                 out
             }
             Self::MaxPool(windows) => Matrix::new(rows.rows, volume(&windows.input), |_, _| f64::NAN),
+            Self::Sums { ends } => {
+                let spread = |(&value, range): (&f64, Range<usize>)| std::iter::repeat_n(value, range.len());
+                let entries =
+                    (0..rows.rows).flat_map(|i| rows.row(i).iter().zip(runs(ends)).flat_map(spread)).collect();
+                Matrix { rows: rows.rows, columns: self.inputs(), entries }
+            }
         }
     }
 
@@ -168,7 +186,7 @@ impl Map {
             Self::Convolution(kernels) => kernels.roundings_spread(),
             Self::Spread(kernels) => kernels.roundings(),
             Self::Gather { inputs, index } => sharing(*inputs, index),
-            Self::MaxPool(_) => 0,
+            Self::MaxPool(_) | Self::Sums { .. } => 0,
         }
     }
 
@@ -180,6 +198,7 @@ impl Map {
             Self::Spread(kernels) => kernels.visit_spread(row, visit),
             Self::Gather { index, .. } => index[row].iter().for_each(|&from| visit(from, 1.0)),
             Self::MaxPool(_) => {}
+            Self::Sums { ends } => run(ends, row).for_each(|k| visit(k, 1.0)),
         }
     }
 
@@ -193,6 +212,22 @@ impl Map {
         }
         out
     }
+}
+
+/// One of the windows that end there.
+fn run(ends: &[usize], i: usize) -> Range<usize> {
+    let start = if i == 0 { 0 } else { ends[i - 1] };
+    start..ends[i]
+}
+
+/// All of them.
+pub(super) fn runs(ends: &[usize]) -> impl Iterator<Item = Range<usize>> + '_ {
+    (0..ends.len()).map(|i| run(ends, i))
+}
+
+/// The number of inputs of the largest window.
+pub(super) fn longest(ends: &[usize]) -> usize {
+    runs(ends).map(|range| range.len()).max().unwrap_or(0)
 }
 
 /// The largest number of values that are the same one of the inputs.

@@ -24,8 +24,8 @@
 //! `rounding` · `matrix`: products, Cholesky factors, eigenvalues · `normal`: Φ · `binomial`: tails · `activation` ·
 //! `secant`: slopes of activations · `windows` · `kernels`: convolutions · `map`: what a layer does first · `norms` ·
 //! `precise`: one point in twice the precision · `network`: layers one after the other · `model`: the file · `draws`:
-//! the noise · `whitening`, `wide`: the lemma without full matrices · `reach`: the lemma · `checker`: the steps ·
-//! `report`
+//! the noise · `shares`: slopes of maxima · `whitening`, `wide`: the lemma without full matrices · `reach`: the lemma ·
+//! `checker`: the steps · `report`
 
 mod activation;
 mod binomial;
@@ -43,6 +43,7 @@ mod reach;
 mod report;
 mod rounding;
 mod secant;
+mod shares;
 #[cfg(test)]
 mod tests;
 mod whitening;

@@ -8,9 +8,12 @@ use super::map::Map;
 use super::matrix::{gram, underflow, Matrix};
 use super::precise::Precise;
 use super::rounding::{gamma, norm, raised, GUARD, TINY, UNIT};
+use super::windows::{possible_width, volume, Windows};
 
 /// Full matrices belong to layers at most so wide, and to inputs at most so wide if a layer is wider.
 const NARROW: usize = 4096;
+/// From the tail on, full matrices belong to layers with at most so many uncertain slopes, and lead to at most so many units.
+const FEW: usize = 1024;
 /// Inputs up to this width have a full matrix P.
 const NARROW_INPUT: usize = 1024;
 /// No matrix with more entries is written out.
@@ -29,18 +32,39 @@ pub(super) struct Layer {
     pub(super) absolute: f64,
     /// At least ‖b‖₂, each entry counted as often as it is added.
     pub(super) bias_norm: f64,
+    /// A maximum over windows in two steps; none if the windows see more values than a layer can have.
+    split: Option<Box<[Arc<Layer>; 2]>>,
 }
 
 /// Layers one after the other.
 #[derive(Debug, Clone)]
 pub(super) struct Network {
     pub(super) layers: Vec<Arc<Layer>>,
-    /// Wider layers are treated without full matrices.
+    /// The same with every maximum over windows in two steps.
+    pub(super) steps: Vec<Applied>,
+    /// Wider steps are treated without full matrices.
     pub(super) narrow: usize,
+    /// So are the first steps behind them, as long as they have more uncertain slopes than this or lead to more units.
+    pub(super) few: usize,
     /// If there are any, wider inputs as well.
     pub(super) narrow_input: usize,
-    /// At least W₀W₀ᵀ of the first layer, where a later layer makes use of it and no layer is wide.
+    /// At least W₀W₀ᵀ of the first step, where a later one makes use of it and none is wide.
     pub(super) gram: Option<Arc<Matrix>>,
+}
+
+/// A layer's map with the activation that follows it here.
+#[derive(Debug, Clone)]
+pub(super) struct Applied {
+    layer: Arc<Layer>,
+    pub(super) activation: Activation,
+}
+
+impl std::ops::Deref for Applied {
+    type Target = Layer;
+
+    fn deref(&self) -> &Layer {
+        &self.layer
+    }
 }
 
 /// Points, one per row, and for each a bound of its Euclidean distance to what it stands for.
@@ -49,7 +73,8 @@ pub(super) struct Points {
     pub(super) errors: Vec<f64>,
 }
 
-/// The pre-activations of every layer at one input, each with a bound of its error, which also bounds every coordinate's.
+/// The pre-activations of every step at one input, each with a bound of its coordinates' errors, which for the last one is a
+/// bound of its Euclidean error.
 pub(super) type Trace = Vec<(Vec<f64>, f64)>;
 
 impl Points {
@@ -77,7 +102,18 @@ impl Layer {
         let (spectral, absolute) = map.norms();
         let repeated = map.outputs() / bias.len().max(1);
         let bias_norm = if bias.is_empty() { 0.0 } else { raised(norm(&bias) * (repeated as f64).sqrt(), 2.0) };
-        Self { map, bias, activation, spectral, absolute, bias_norm }
+        let split = if let Map::MaxPool(windows) = &map { Self::split(windows, activation) } else { None };
+        Self { map, bias, activation, spectral, absolute, bias_norm, split }
+    }
+
+    /// What every window sees, copied, one window after the other; and for each window a sum, which is its maximum once each
+    /// value is multiplied by its share (`shares.rs`).
+    fn split(windows: &Windows, activation: Activation) -> Option<Box<[Arc<Self>; 2]>> {
+        possible_width("what all windows see", windows.seen()).ok()?;
+        let (places, ends) = windows.laid_out();
+        let copies = Map::Gather { inputs: volume(&windows.input), index: places.into_iter().map(Some).collect() };
+        let steps = [(copies, Activation::Identity), (Map::Sums { ends }, activation)];
+        Some(Box::new(steps.map(|(map, activation)| Arc::new(Self::new(map, vec![], activation)))))
     }
 
     /// b of one output.
@@ -150,7 +186,21 @@ impl Layer {
 
 impl Network {
     pub(super) fn new(layers: Vec<Arc<Layer>>) -> Self {
-        Self { layers, narrow: NARROW, narrow_input: NARROW_INPUT, gram: None }
+        let applied = |layer: &Arc<Layer>| Applied { layer: layer.clone(), activation: layer.activation };
+        let mut steps: Vec<Applied> = Vec::with_capacity(layers.len());
+        for layer in &layers {
+            let Some([copies, sums]) = layer.split.as_deref() else {
+                steps.push(applied(layer));
+                continue;
+            };
+            let mut sums = applied(sums);
+            // No activation falls: max φ(a) = φ(max a). After a ReLU all values of a window may be 0, and none leads.
+            if let Some(front) = steps.last_mut().filter(|_| sums.activation == Activation::Identity) {
+                std::mem::swap(&mut front.activation, &mut sums.activation);
+            }
+            steps.extend([applied(copies), sums]);
+        }
+        Self { layers, steps, narrow: NARROW, few: FEW, narrow_input: NARROW_INPUT, gram: None }
     }
 
     /// The network's values at every point.
@@ -158,29 +208,34 @@ impl Network {
         self.layers.iter().fold(points, |points, layer| layer.activated(layer.affine(&points)))
     }
 
-    /// The pre-activations at one exact point; the last layer has no activation, so its entry is the output.
+    /// The pre-activations at one exact point; the last layer has no activation, so its entry is the output. A value that a
+    /// window sees is copied, so its error is at most that of all values in front.
     pub(super) fn trace(&self, input: &[f64]) -> Trace {
-        let (mut points, mut trace) = (Precise::exact(input), Vec::new());
+        let (mut points, mut trace) = (Precise::exact(input), Vec::<(Vec<f64>, f64)>::new());
         for layer in &self.layers {
+            if let Some([copies, _]) = layer.split.as_deref() {
+                let (entries, error) = points.rounded();
+                let seen = copies.map.apply(&Matrix { rows: 1, columns: entries.len(), entries });
+                trace.push((seen.entries, error));
+            }
             let before = points.affine(layer);
             trace.push(before.rounded());
-            points = before.activated(layer.activation);
+            points = before.activated(self.steps[trace.len() - 1].activation);
         }
         trace
     }
 
-    /// Where the tail starts: the first layer from which on no layer is wide; one past the last if that is wide itself.
+    /// Where the tail starts: the first step from which on no step is wide; one past the last if that is wide itself.
     pub(super) fn tail(&self) -> usize {
-        let wide = |layer: &Arc<Layer>| layer.map.outputs() > self.narrow;
-        self.layers.iter().rposition(wide).map_or(0, |last| last + 1)
+        let wide = |step: &Applied| step.map.outputs() > self.narrow;
+        self.steps.iter().rposition(wide).map_or(0, |last| last + 1)
     }
 
     /// Makes what every check of the network's reach begins with; `shared` is what a network made of it before.
     pub(super) fn prepare(&mut self, shared: Option<&Self>) {
-        let Some(first) = self.layers.first().filter(|_| self.layers.len() > 1 && self.tail() == 0) else {
-            return;
-        };
-        let same = |other: &&Self| other.layers.first().is_some_and(|layer| Arc::ptr_eq(layer, first));
+        let used = self.steps.len() > 1 && self.tail() == 0 && self.steps.iter().all(|step| step.map.is_linear());
+        let Some(first) = self.steps.first().filter(|_| used) else { return };
+        let same = |other: &&Self| other.steps.first().is_some_and(|step| Arc::ptr_eq(&step.layer, &first.layer));
         let made = shared.filter(same).and_then(|other| other.gram.clone());
         self.gram = made.or_else(|| first.matrix().map(|weight| Arc::new(gram(&weight))));
     }

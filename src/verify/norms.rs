@@ -1,6 +1,6 @@
 //! Bounds that follow from the sizes of a map's weights.
 
-use super::map::{sharing, Map};
+use super::map::{longest, sharing, Map};
 use super::matrix::spectral_norm;
 use super::rounding::raised;
 
@@ -69,6 +69,7 @@ impl Map {
             }
             Self::Gather { inputs, index } => both(raised((sharing(*inputs, index) as f64).sqrt(), 1.0)),
             Self::MaxPool(windows) => both(raised((windows.sharing() as f64).sqrt(), 1.0)),
+            Self::Sums { ends } => both(raised((longest(ends) as f64).sqrt(), 1.0)),
         }
     }
 

@@ -4,6 +4,10 @@
 //! where s_j are secant slopes that depend on δ, each within a range [c − w, c + w] known from how far its own
 //! pre-activation can move. A matrix Q ≽ ÃÃᵀ for every such Ã bounds those moves: |Δa_{l,j}| ≤ ρ√Q_jj.
 //!
+//! A maximum over windows counts as two layers: one copies what the windows see, and its slopes are the shares in which
+//! the places of a window lead (`shares.rs`); the other one adds up each window, and takes over the activation in front of
+//! the maximum if it has none itself.
+//!
 //! **Lemma.** Let ÃÃᵀ ≼ Q and |s_j − c_j| ≤ w_j, U = {j : w_j > 0}, Λ = diag(λ_j) on U and K = Λ − Q_UU ≻ 0. Then for
 //! every W, with R = W diag(c), N = (RQ)_{:U}:
 //! (W diag(s) Ã)(W diag(s) Ã)ᵀ ≼ RQRᵀ + NK⁻¹Nᵀ + Σ_{j∈U} λ_j w_j² W_{:j}W_{:j}ᵀ.
@@ -14,6 +18,7 @@
 
 use std::borrow::Cow;
 
+use super::map::Map;
 use super::matrix::{
     dominating, factor, factor_error, gram, largest_eigenvalue, product, roundings, solve, underflow, Matrix,
 };
@@ -21,6 +26,7 @@ use super::network::{Network, Trace};
 use super::report::{Rejection, Step};
 use super::rounding::{gamma, norm, raised, GUARD, TINY, UNIT};
 use super::secant::{slope, Slope};
+use super::shares::shares;
 use super::wide::Wide;
 use crate::certificate::{LayerScalings, NetworkEvidence};
 
@@ -68,7 +74,8 @@ struct Climb<'a> {
 
 /// Bounds the moves of a network's output for ‖δ‖ ≤ ρ, each row of the last weight times its factor in `scale`.
 ///
-/// Layers before the tail of the network are treated without full matrices (`wide.rs`).
+/// Layers before the tail of the network are treated without full matrices (`wide.rs`), and so are the first ones of the tail
+/// if that is not all of it and they have many uncertain slopes or lead to many units: full matrices would cost minutes.
 pub(super) fn reach(
     network: &Network,
     trace: &Trace,
@@ -76,12 +83,12 @@ pub(super) fn reach(
     evidence: &NetworkEvidence,
     scale: Option<&[f64]>,
 ) -> Result<Reach, Rejection> {
-    let (hidden, chains) = (network.layers.len().saturating_sub(1), &evidence.chains);
+    let (hidden, chains) = (network.steps.len().saturating_sub(1), &evidence.chains);
     if chains.len() != hidden {
         return Err(refuse(format!("{} chains, expected {hidden}", chains.len())));
     }
-    if network.layers.iter().any(|layer| !layer.map.is_linear()) {
-        return Err(refuse("reach through a maximum over windows is not supported".to_owned()));
+    if network.steps.iter().any(|step| !step.map.is_linear()) {
+        return Err(refuse("the windows of a maximum see too many values for this checker".to_owned()));
     }
     if network.tail() > hidden {
         return Err(refuse(format!("the output has more than {} values", network.narrow)));
@@ -94,18 +101,15 @@ pub(super) fn reach(
     let mut reached = climb.first();
     let mut bound = Matrix::new(0, 0, |_, _| 0.0);
     for (i, chain) in chains.iter().enumerate() {
-        let (anchors, error) = &trace[i];
-        let activation = network.layers[i].activation;
-        climb.slopes.push(anchors.iter().zip(&reached).map(|(&a, &t)| slope(activation, a, *error, t)).collect());
+        let slopes = climb.slopes(i, &trace[i], &reached).map_err(|reason| refuse(format!("layer {i}: {reason}")))?;
+        climb.slopes.push(slopes);
         if chain.len() != i + 1 {
             return Err(refuse(format!("chain {i}: scalings of {} layers, expected {}", chain.len(), i + 1)));
         }
         match climb.chain(chain).map_err(|reason| refuse(format!("chain {i}, {reason}")))? {
             Reached::Moves(moves) => reached = moves,
+            Reached::Bound(matrix) if i + 1 < hidden => reached = moves(&matrix, rho),
             Reached::Bound(matrix) => bound = matrix,
-        }
-        if i + 1 < hidden && i + 1 >= network.tail() {
-            reached = moves(&bound, rho);
         }
     }
     let outputs = climb.slopes.last().into_iter().flatten().zip(&reached);
@@ -114,7 +118,7 @@ pub(super) fn reach(
     Ok(Reach { rounding: climb.rounding(size, moved), gram: bound })
 }
 
-/// Where a chain leads: to a wide layer, of which only the moves are wanted, or to Q of a narrow one.
+/// Where a chain leads: to a layer of which only the moves are wanted, or to Q.
 enum Reached {
     Moves(Vec<f64>),
     Bound(Matrix),
@@ -124,7 +128,7 @@ impl Climb<'_> {
     /// How far each unit of the first layer moves: row by row, which is sharper than the diagonal of a matrix with one bound
     /// for its error.
     fn first(&self) -> Vec<f64> {
-        let Some(layer) = self.network.layers.first() else { return vec![] };
+        let Some(layer) = self.network.steps.first() else { return vec![] };
         let row = |j| {
             let mut row = Vec::new();
             layer.map.visit(j, |_, weight| row.push(weight));
@@ -133,30 +137,45 @@ impl Climb<'_> {
         (0..layer.map.outputs()).map(row).collect()
     }
 
+    /// The ranges of the slopes of layer `i`, whose units move by at most `reached`.
+    fn slopes(&self, i: usize, (anchors, error): &(Vec<f64>, f64), reached: &[f64]) -> Result<Vec<Slope>, String> {
+        if let Some(Map::Sums { ends }) = self.network.steps.get(i + 1).map(|step| &step.map) {
+            return shares(ends, anchors, *error, reached);
+        }
+        let activation = self.network.steps[i].activation;
+        Ok(anchors.iter().zip(reached).map(|(&a, &t)| slope(activation, a, *error, t)).collect())
+    }
+
+    /// The first layer in the tail, and before the chain's end, for which Q is wanted in full.
+    fn full(&self, end: usize) -> Option<usize> {
+        let open = |l: usize| self.slopes[l].iter().filter(|slope| slope.half_width > 0.0).count();
+        let next = |l: usize| self.network.steps.get(l + 1).map_or(0, |step| step.map.outputs());
+        (self.network.tail()..end).find(|&l| open(l) <= self.network.few && next(l) <= self.network.few)
+    }
+
     /// From the first layer through as many as the chain has scalings for.
     fn chain(&self, chain: &[LayerScalings]) -> Result<Reached, String> {
         let place = |l: usize| move |reason| format!("layer {l}: {reason}");
-        let tail = self.network.tail();
         let scalings = |l: usize| by_unit(&chain[l], self.slopes[l].len()).map_err(place(l));
-        let mut bound = match &self.network.gram {
-            Some(gram) if tail == 0 => Matrix::clone(gram),
-            _ if tail == 0 => return Err("the first layer's matrix is too large for this checker".to_owned()),
-            _ => {
-                let mut wide = Wide::new(self.network, &self.slopes, self.scale);
-                let target = chain.len().min(tail);
-                for l in 0..target {
-                    wide.step(l, &scalings(l)?).map_err(place(l))?;
-                    if l + 1 < target {
-                        wide.advance(l + 1);
-                    }
+        let (mut bound, from) = if self.network.tail() == 0 {
+            let gram = self.network.gram.as_deref().ok_or("the first layer's matrix is too large for this checker")?;
+            (gram.clone(), 0)
+        } else {
+            let full = self.full(chain.len());
+            let target = full.unwrap_or(chain.len());
+            let mut wide = Wide::new(self.network, &self.slopes, self.scale);
+            for l in 0..target {
+                wide.step(l, &scalings(l)?).map_err(place(l))?;
+                if l + 1 < target {
+                    wide.advance(l + 1);
                 }
-                if target < tail {
-                    return Ok(Reached::Moves(wide.moves(target, self.rho).map_err(place(target - 1))?));
-                }
-                wide.bound(tail).map_err(place(tail - 1))?
             }
+            if full.is_none() && target + 1 < self.network.steps.len() {
+                return Ok(Reached::Moves(wide.moves(target, self.rho).map_err(place(target - 1))?));
+            }
+            (wide.bound(target).map_err(place(target - 1))?, target)
         };
-        for l in tail..chain.len() {
+        for l in from..chain.len() {
             let weight = self.weight(l + 1)?;
             bound = through(&weight, &bound, &self.slopes[l], &scalings(l)?).map_err(place(l))?;
         }
@@ -165,10 +184,10 @@ impl Climb<'_> {
 
     /// The weight of a layer in full, the last one's rows times their factors.
     fn weight(&self, layer: usize) -> Result<Cow<'_, Matrix>, String> {
-        let weight = self.network.layers.get(layer).and_then(|layer| layer.matrix());
+        let weight = self.network.steps.get(layer).and_then(|layer| layer.matrix());
         let weight = weight.ok_or("the layer's matrix is too large for this checker")?;
         Ok(match self.scale {
-            Some(scale) if layer + 1 == self.network.layers.len() => {
+            Some(scale) if layer + 1 == self.network.steps.len() => {
                 Cow::Owned(Matrix::new(weight.rows, weight.columns, |i, j| scale[i] * weight.at(i, j)))
             }
             _ => weight,

@@ -18,7 +18,8 @@ pub(super) struct Slope {
 }
 
 impl Slope {
-    fn new((low, high): (f64, f64)) -> Self {
+    /// The middle of a range and, rounded upwards, half its width.
+    pub(super) fn new((low, high): (f64, f64)) -> Self {
         let centre = 0.5 * (low + high);
         let half_width = (high - centre).max(centre - low);
         // The differences are off by u of themselves.

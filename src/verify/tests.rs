@@ -15,6 +15,7 @@ use super::reach::{reach, through};
 use super::report::{Report, Step, Verdict};
 use super::rounding::gamma;
 use super::secant::{slope, Slope};
+use super::shares::shares;
 use crate::certificate::{
     encode, sha256, Claim, DataIdentity, Draws, Entry, Evidence, ExactBound, Header, LayerScalings, Method,
     ModelIdentity, NetworkEvidence, Outcome, Streams, FORMAT, GENERATOR, SEMANTICS,
@@ -26,6 +27,7 @@ use crate::testing::seeded;
 mod activations;
 mod files;
 mod maps;
+mod maxima;
 mod precise;
 mod wide;
 
@@ -484,27 +486,33 @@ fn weight(layer: &Layer) -> Matrix {
     layer.matrix().unwrap().into_owned()
 }
 
+/// The ranges of the slopes of step `i` when its units move by at most `reached`.
+fn ranges(network: &Network, i: usize, trace: &Trace, reached: &[f64]) -> Vec<Slope> {
+    let (anchors, error) = &trace[i];
+    match &network.steps[i + 1].map {
+        Map::Sums { ends } => shares(ends, anchors, *error, reached).unwrap(),
+        _ => anchors.iter().zip(reached).map(|(&a, &t)| slope(network.steps[i].activation, a, *error, t)).collect(),
+    }
+}
+
 /// Scalings of every unit, far above what positive definiteness needs: λ = factor·‖Q‖_F in every layer.
 fn scalings(network: &Network, trace: &Trace, rho: f64, scale: Option<&[f64]>, factor: f64) -> NetworkEvidence {
     let mut chains: Vec<Vec<LayerScalings>> = Vec::new();
-    let hidden = network.layers.len() - 1;
+    let hidden = network.steps.len() - 1;
     let mut slopes: Vec<Vec<Slope>> = Vec::new();
     for i in 0..hidden {
-        // The moves of layer i, from the chains so far.
-        let first = gram(&weight(&network.layers[0]));
+        // The moves of step i, from the chains so far.
+        let first = gram(&weight(&network.steps[0]));
         let (mut chain, mut q, mut before) = (Vec::new(), first.clone(), first);
         for l in 0..=i {
             let width = q.rows;
             let lambda = factor * q.norm();
             if l == i {
                 let moved: Vec<f64> = (0..width).map(|j| rho * before.at(j, j).sqrt() * (1.0 + 1e-9)).collect();
-                let (anchors, error) = &trace[l];
-                slopes.push(
-                    (0..width).map(|j| slope(network.layers[l].activation, anchors[j], *error, moved[j])).collect(),
-                );
+                slopes.push(ranges(network, l, trace, &moved));
             }
             chain.push(LayerScalings { units: (0..width).collect(), scalings: vec![lambda; width] });
-            let mut next = weight(&network.layers[l + 1]);
+            let mut next = weight(&network.steps[l + 1]);
             if let Some(scale) = scale.filter(|_| l + 1 == hidden) {
                 next = Matrix::new(next.rows, next.columns, |i, j| scale[i] * next.at(i, j));
             }

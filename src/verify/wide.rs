@@ -16,7 +16,7 @@
 //! 1 − D/λ″, which is positive definite, and S ≼ A P′⁻¹Aᵀ + diag(Dq). ∎
 //!
 //! λ″ = √(λD). W diag(d) Wᵀ ≼ diag(D) of the next layer by Schur's test
-//! ([`Map::dominated`](super::map::Map::dominated)), where that is wide as well.
+//! ([`Map::dominated`](super::map::Map::dominated)), where that is treated so as well.
 //!
 //! Where the input is wide too, P is a number p, and γ with AAᵀ ≼ diag(γ) stands for the rows: Σ a_ja_jᵀ/λ′_j ≼ max
 //! γ_j/λ′_j, and the γ of the next layer comes from c²γ by the same test.
@@ -56,6 +56,22 @@ enum Core {
     Number(f64, Vec<f64>),
 }
 
+/// What takes a row a to one with at least the squared length aᵀP⁻¹a.
+enum Root {
+    Matrix(Whitening),
+    /// At least p^{−½}.
+    Number(f64),
+}
+
+impl Root {
+    fn apply(&self, rows: Points) -> Points {
+        match self {
+            Self::Matrix(whitening) => whitening.apply(&rows),
+            Self::Number(factor) => rows.scaled(std::iter::repeat(*factor), *factor),
+        }
+    }
+}
+
 /// A bound of d or γ, out of the reach of underflow.
 fn floored(value: f64) -> f64 {
     if value > 0.0 {
@@ -68,11 +84,11 @@ fn floored(value: f64) -> f64 {
 impl<'a> Wide<'a> {
     /// The state before the first layer's step.
     pub(super) fn new(network: &'a Network, slopes: &'a [Vec<Slope>], scale: Option<&'a [f64]>) -> Self {
-        let (dim, width) = network.layers.first().map_or((0, 0), |layer| (layer.map.inputs(), layer.map.outputs()));
+        let (dim, width) = network.steps.first().map_or((0, 0), |layer| (layer.map.inputs(), layer.map.outputs()));
         let core = if dim <= network.narrow_input {
             Core::Matrix(Matrix::new(dim, dim, |i, j| f64::from(u8::from(i == j))))
         } else {
-            let first = network.layers.first().map_or(vec![], |layer| layer.map.dominated(&vec![1.0; dim]));
+            let first = network.steps.first().map_or(vec![], |layer| layer.map.dominated(&vec![1.0; dim]));
             Core::Number(1.0, first.into_iter().map(floored).collect())
         };
         Self { network, slopes, scale, core, diagonal: vec![0.0; width] }
@@ -144,9 +160,16 @@ impl<'a> Wide<'a> {
         }
     }
 
-    /// From layer `l` − 1 after its step to the wide layer `l`.
+    fn root(&self) -> Result<Root, String> {
+        Ok(match &self.core {
+            Core::Matrix(p) => Root::Matrix(Whitening::new(p)?),
+            Core::Number(p, _) => Root::Number(raised(1.0 / p.sqrt(), 2.0)),
+        })
+    }
+
+    /// From layer `l` − 1 after its step to layer `l`, whose D is to be a diagonal.
     pub(super) fn advance(&mut self, l: usize) {
-        let Some(layer) = self.network.layers.get(l) else { return };
+        let Some(layer) = self.network.steps.get(l) else { return };
         if let Core::Number(_, gamma) = &mut self.core {
             let passed = passed(gamma, &self.slopes[l - 1]);
             *gamma = layer.map.dominated(&passed).into_iter().map(floored).collect();
@@ -154,27 +177,28 @@ impl<'a> Wide<'a> {
         self.diagonal = layer.map.dominated(&self.diagonal).into_iter().map(floored).collect();
     }
 
-    /// At least ρ√Q_jj for every unit of the wide layer `l`, after the step of layer `l` − 1.
+    /// At least ρ√Q_jj for every unit of layer `l`, after the step of layer `l` − 1. Where P is a number, the rows of a
+    /// narrow layer are computed all the same: γ is larger.
     pub(super) fn moves(&self, l: usize, rho: f64) -> Result<Vec<f64>, String> {
-        let map = &self.network.layers[l].map;
+        let map = &self.network.steps[l].map;
         let own = map.squares(&self.diagonal);
         let nominal = match &self.core {
-            Core::Number(p, gamma) => {
+            Core::Number(p, gamma) if map.outputs() > self.network.narrow => {
                 let sizes = map.squares(&passed(gamma, &self.slopes[l - 1]));
                 sizes.into_iter().map(|size| raised(size / p, 1.0)).collect()
             }
-            Core::Matrix(p) => self.nominal_squares(l, &Whitening::new(p)?),
+            _ => self.nominal_squares(l, &self.root()?),
         };
         let moved = |(own, nominal): (f64, f64)| raised(rho * (own + nominal).sqrt(), 4.0);
         Ok(own.into_iter().zip(nominal).map(moved).collect())
     }
 
     /// At least a_jᵀP⁻¹a_j for every unit of layer `l`.
-    fn nominal_squares(&self, l: usize, whitening: &Whitening) -> Vec<f64> {
-        let units: Vec<usize> = (0..self.network.layers[l].map.outputs()).collect();
+    fn nominal_squares(&self, l: usize, root: &Root) -> Vec<f64> {
+        let units: Vec<usize> = (0..self.network.steps[l].map.outputs()).collect();
         let mut squares = Vec::with_capacity(units.len());
         for units in units.chunks(self.chunk(l)) {
-            let found = whitening.apply(&self.rows(l, units));
+            let found = root.apply(self.rows(l, units));
             for i in 0..units.len() {
                 let size = raised(norm(found.values.row(i)) + found.errors[i], 1.0);
                 squares.push(raised(size * size, 1.0));
@@ -187,29 +211,18 @@ impl<'a> Wide<'a> {
     /// a_iᵀP⁻¹a_i and so on. Ŷ is off by y in the Frobenius norm, so ŶŶᵀ by 2‖Ŷ‖₂y + y²; either product is off by γ_k
     /// times the sum of the squares that its diagonal sums, and their sum by u of itself.
     pub(super) fn bound(&self, l: usize) -> Result<Matrix, String> {
-        let layer = &self.network.layers[l];
+        let layer = &self.network.steps[l];
         let map = &layer.map;
         let (width, units) = (map.outputs(), (0..map.outputs()).collect::<Vec<_>>());
-        let dim = self.network.layers.first().map_or(0, |layer| layer.map.inputs());
+        let dim = self.network.steps.first().map_or(0, |layer| layer.map.inputs());
         if width.checked_mul(dim).is_none_or(|entries| entries > LARGEST_MATRIX) {
             return Err(format!("{width} rows of {dim} values are too many for this checker"));
         }
-        let whitening = match &self.core {
-            Core::Matrix(p) => Some(Whitening::new(p)?),
-            Core::Number(..) => None,
-        };
+        let root = self.root()?;
         let (mut y, mut errors) = (Matrix { rows: width, columns: dim, entries: Vec::new() }, Vec::new());
         let (mut own, mut size) = (Matrix { rows: width, columns: width, entries: Vec::new() }, 0.0);
         for units in units.chunks(self.chunk(l)) {
-            let rows = self.rows(l, units);
-            let found = match (&whitening, &self.core) {
-                (Some(whitening), _) => whitening.apply(&rows),
-                (None, Core::Number(p, _)) => {
-                    let factor = raised(1.0 / p.sqrt(), 2.0);
-                    rows.scaled(std::iter::repeat(factor), factor)
-                }
-                (None, Core::Matrix(_)) => rows,
-            };
+            let found = root.apply(self.rows(l, units));
             y.entries.extend(found.values.entries);
             errors.extend(found.errors);
             let (part, squares) = self.own(l, units);
@@ -238,7 +251,7 @@ impl<'a> Wide<'a> {
 
     /// Rows of W diag(d) Wᵀ, and at least the sum of their diagonal entries.
     fn own(&self, l: usize, units: &[usize]) -> (Matrix, f64) {
-        let map = &self.network.layers[l].map;
+        let map = &self.network.steps[l].map;
         let rows = self.weight_rows(l, units);
         let (mut weighted, mut size) = (rows.clone(), 0.0);
         for i in 0..rows.rows {
@@ -257,19 +270,19 @@ impl<'a> Wide<'a> {
 
     /// How many rows of layer `l` are computed together.
     fn chunk(&self, l: usize) -> usize {
-        let maps = self.network.layers.iter().take(l + 1).map(|layer| &layer.map);
+        let maps = self.network.steps.iter().take(l + 1).map(|layer| &layer.map);
         let width = maps.map(|map| map.inputs().max(map.outputs())).max().unwrap_or(1);
         (LARGEST_CHUNK / width.max(1)).clamp(1, ROWS)
     }
 
     /// The factors of the rows of layer `l`, where it has any.
     fn row_factors(&self, l: usize) -> Option<&'a [f64]> {
-        self.scale.filter(|_| l + 1 == self.network.layers.len())
+        self.scale.filter(|_| l + 1 == self.network.steps.len())
     }
 
     /// Rows of the weight of layer `l`, the last one's times their factors, rounded.
     fn weight_rows(&self, l: usize, units: &[usize]) -> Matrix {
-        let mut rows = self.network.layers[l].map.rows(units);
+        let mut rows = self.network.steps[l].map.rows(units);
         if let Some(scale) = self.row_factors(l) {
             for (i, &unit) in units.iter().enumerate() {
                 rows.row_mut(i).iter_mut().for_each(|value| *value *= scale[unit]);
@@ -280,7 +293,7 @@ impl<'a> Wide<'a> {
 
     /// Rows a_j of A_l, each with a bound of its error.
     fn rows(&self, l: usize, units: &[usize]) -> Points {
-        let below = self.network.layers.iter().zip(self.slopes).take(l).rev();
+        let below = self.network.steps.iter().zip(self.slopes).take(l).rev();
         below.fold(Points::exact(self.weight_rows(l, units)), |rows, (layer, slopes)| {
             let most = slopes.iter().fold(0.0, |most: f64, slope| most.max(slope.centre.abs()));
             layer.pulled(&rows.scaled(slopes.iter().map(|slope| slope.centre), most))

@@ -112,6 +112,31 @@ impl Windows {
         along(0).saturating_mul(along(1))
     }
 
+    /// How many places all windows see together, each window's counted on their own.
+    pub(super) fn seen(&self) -> usize {
+        let along = |axis: usize| {
+            let count = |window| (0..self.kernel[axis]).filter(|&k| self.place(axis, window, k).is_some()).count();
+            (0..self.output[axis + 1]).map(count).sum()
+        };
+        volume(&[self.output[0], along(0), along(1)])
+    }
+
+    /// The places that the windows of a maximum see, window by window in the order of the outputs and row by row within
+    /// each, and for each window how many places it and those before it see.
+    pub(super) fn laid_out(&self) -> (Vec<usize>, Vec<usize>) {
+        let ([_, height, width], [channels, rows, columns]) = (self.input, self.output);
+        let (mut places, mut ends) = (Vec::with_capacity(self.seen()), Vec::with_capacity(volume(&self.output)));
+        let windows = (0..channels).flat_map(|c| (0..rows).flat_map(move |y| (0..columns).map(move |x| (c, y, x))));
+        for (channel, y, x) in windows {
+            for line in (0..self.kernel[0]).filter_map(|ky| self.place(0, y, ky)) {
+                let seen = (0..self.kernel[1]).filter_map(|kx| self.place(1, x, kx));
+                places.extend(seen.map(|at| (channel * height + line) * width + at));
+            }
+            ends.push(places.len());
+        }
+        (places, ends)
+    }
+
     /// The larger value of every window, channel by channel, by `larger`, which must keep what is no number; `least` is
     /// below everything.
     pub(super) fn maxima<T: Copy>(&self, image: &[T], least: T, larger: impl Fn(T, T) -> T) -> Vec<T> {

@@ -187,10 +187,20 @@ fn a_file_of_every_kind_that_is_changed_anywhere_in_its_head_is_refused_or_read_
 }
 
 #[test]
-fn reach_through_a_maximum_is_refused_with_a_reason() {
-    let model = Model::read(&file(&every_kind().1)).unwrap();
-    let code = model.encode(&[0.5; 16]);
-    let chains = vec![vec![LayerScalings::default()], vec![LayerScalings::default(); 2]];
+fn windows_that_see_too_many_values_have_no_reach_but_all_else() {
+    let windows = r#"{"input":[1,64,64],"output":[1,64,64],"kernel":[64,64],"stride":[1,1],"dilation":[1,1],"padding":[32,32],"groups":1}"#;
+    let pool = FileLayer {
+        map: format!(r#"{{"max_pool":{windows}}}"#),
+        activation: r#""identity""#.to_owned(),
+        tensors: vec![],
+    };
+    let head = || vec![dense(4096, 1, r#""identity""#, vec![0.01; 4096], vec![0.0])];
+    let decoder = vec![dense(1, 4096, r#""identity""#, vec![0.0; 4096], vec![0.0; 4096])];
+    let parts = [vec![pool], head(), head(), decoder];
+    let model = Model::read(&file_of(&[64, 64], 1, &parts, r#""softplus","std_floor":0.1"#, r#""bernoulli""#)).unwrap();
+    let code = model.encode(&vec![0.5; 4096]);
+    assert!((code.mean.0[0] - 0.5 * 40.96).abs() < 1e-6 && model.mean.lipschitz().is_finite());
+    let chains = vec![vec![LayerScalings::default()]];
     let refused = reach(&model.mean, &code.mean_trace, 0.1, &NetworkEvidence { chains }, None).err().unwrap();
-    assert!(refused.step == Step::Evidence && refused.reason.contains("maximum"), "{refused}");
+    assert!(refused.step == Step::Evidence && refused.reason.contains("see too many values"), "{refused}");
 }

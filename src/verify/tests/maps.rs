@@ -1,5 +1,5 @@
 use super::super::kernels::Kernels;
-use super::super::map::Shape;
+use super::super::map::{runs, Shape};
 use super::super::network::Points;
 use super::super::windows::{volume, Windows};
 use super::*;
@@ -14,6 +14,13 @@ fn random_windows(stream: &mut Stream) -> Windows {
     let (kernel, stride, dilation, padding) = (pair(4), pair(3), pair(2), pair(3).map(|padding| padding - 1));
     let (input, output) = ([channels[0], height, width], [channels[1], rows, columns]);
     Windows { input, output, kernel, stride, dilation, padding, groups }
+}
+
+/// Windows of every kind over which a maximum can be taken.
+fn possible_maximum(stream: &mut Stream) -> Windows {
+    let apart = |w: Windows| Windows { output: [w.input[0], w.output[1], w.output[2]], groups: w.input[0], ..w };
+    let mut drawn = std::iter::repeat_with(|| apart(random_windows(stream)));
+    drawn.find(|w| w.check().is_ok() && w.check_maximum().is_ok()).unwrap()
 }
 
 /// The convolution's matrix by its definition; `weight` is \[output channels, input channels per group, kernel\].
@@ -55,6 +62,18 @@ fn random_map(kind: usize, stream: &mut Stream) -> (Map, Matrix) {
             (0..outputs).map(|_| stream.random_bool(0.8).then(|| stream.random_range(0..inputs))).collect();
         let full = Matrix::new(outputs, inputs, |i, j| f64::from(u8::from(index[i] == Some(j))));
         return (Map::Gather { inputs, index }, full);
+    }
+    if kind == 3 {
+        let mut total = 0;
+        let ends: Vec<usize> = (0..1 + stream.random_range(0..6))
+            .map(|_| {
+                total += 1 + stream.random_range(0..5);
+                total
+            })
+            .collect();
+        let own = |i: usize, k: usize| k < ends[i] && (i == 0 || k >= ends[i - 1]);
+        let full = Matrix::new(ends.len(), total, |i, k| f64::from(u8::from(own(i, k))));
+        return (Map::Sums { ends }, full);
     }
     let weight = singles(volume(&Shape::kernel_shape(&w, false)), stream);
     let (full, kernels) = (matrix(&w, &weight), Kernels::new(w, &weight));
@@ -122,7 +141,7 @@ proptest! {
     #![proptest_config(seeded(300))]
 
     #[test]
-    fn maps_are_the_matrices_of_their_definitions(kind in 0..3usize, images in 1..4usize, seed: u64) {
+    fn maps_are_the_matrices_of_their_definitions(kind in 0..4usize, images in 1..4usize, seed: u64) {
         let mut stream = Seed(seed).stream("maps");
         let (map, full) = random_map(kind, &mut stream);
         prop_assert_eq!((map.outputs(), map.inputs()), (full.rows, full.columns));
@@ -133,7 +152,7 @@ proptest! {
     }
 
     #[test]
-    fn norms_and_dominating_diagonals_of_maps_are_bounds(kind in 0..3usize, seed: u64) {
+    fn norms_and_dominating_diagonals_of_maps_are_bounds(kind in 0..4usize, seed: u64) {
         let mut stream = Seed(seed).stream("norms");
         let (map, full) = random_map(kind, &mut stream);
         let (spectral, absolute) = map.norms();
@@ -161,7 +180,7 @@ proptest! {
     }
 
     #[test]
-    fn the_error_of_a_layer_is_bounded(kind in 0..3usize, seed: u64) {
+    fn the_error_of_a_layer_is_bounded(kind in 0..4usize, seed: u64) {
         let mut stream = Seed(seed).stream("error");
         let (map, full) = random_map(kind, &mut stream);
         let channels = match &map {
@@ -195,11 +214,28 @@ proptest! {
     }
 
     #[test]
+    fn what_windows_see_has_their_maxima(seed: u64) {
+        let mut stream = Seed(seed).stream("windows");
+        let w = possible_maximum(&mut stream);
+        let image = random(1, volume(&w.input), &mut stream);
+        let (places, ends) = w.laid_out();
+        prop_assert_eq!(places.len(), w.seen());
+        let maxima: Vec<f64> = runs(&ends).map(|range| {
+            places[range].iter().map(|&place| image.at(0, place)).fold(f64::NEG_INFINITY, f64::max)
+        }).collect();
+        prop_assert_eq!(maxima, Map::MaxPool(w).apply(&image).entries);
+        // Each window sees a place once, and no window leaves its channel.
+        let channel = |place: usize| place / (w.input[1] * w.input[2]);
+        for (window, range) in runs(&ends).enumerate() {
+            let seen = &places[range];
+            prop_assert!(seen.is_sorted_by(|a, b| a < b) && seen.iter().all(|&k| channel(k) == window / w.places()));
+        }
+    }
+
+    #[test]
     fn no_pair_of_images_is_torn_apart_by_a_maximum_beyond_its_constant(seed: u64) {
         let mut stream = Seed(seed).stream("maximum");
-        let apart = |w: Windows| Windows { output: [w.input[0], w.output[1], w.output[2]], groups: w.input[0], ..w };
-        let mut drawn = std::iter::repeat_with(|| apart(random_windows(&mut stream)));
-        let w = drawn.find(|w| w.check().is_ok() && w.check_maximum().is_ok()).unwrap();
+        let w = possible_maximum(&mut stream);
         let map = Map::MaxPool(w);
         let constant = map.norms().0;
         let (a, b) = (random(40, map.inputs(), &mut stream), random(40, map.inputs(), &mut stream));

@@ -4,7 +4,7 @@ use super::*;
 /// Evidence for a network with wide layers, and what it led to.
 pub(super) struct Found {
     pub(super) evidence: NetworkEvidence,
-    slopes: Vec<Vec<Slope>>,
+    pub(super) slopes: Vec<Vec<Slope>>,
 }
 
 /// Scalings that are large enough: each step in front of the tail takes less than its share of half of P, and λ is at least
@@ -14,23 +14,23 @@ pub(super) fn found(network: &Network, trace: &Trace, rho: f64, scale: Option<&[
 }
 
 /// Scalings of every unit, `part` of what is large enough; none where that is too small.
-#[allow(clippy::needless_range_loop)]
-fn tight(network: &Network, trace: &Trace, rho: f64, scale: Option<&[f64]>, part: f64) -> Option<Found> {
-    let (hidden, tail) = (network.layers.len() - 1, network.tail());
-    let full: Vec<Matrix> = network.layers.iter().map(|layer| weight(layer)).collect();
+pub(super) fn tight(network: &Network, trace: &Trace, rho: f64, scale: Option<&[f64]>, part: f64) -> Option<Found> {
+    let (hidden, tail) = (network.steps.len() - 1, network.tail());
+    let full: Vec<Matrix> = network.steps.iter().map(|step| weight(step)).collect();
     let mut reached: Vec<f64> = (0..full[0].rows).map(|j| rho * size(full[0].row(j)) * (1.0 + 1e-9)).collect();
     let (mut slopes, mut chains): (Vec<Vec<Slope>>, Vec<Vec<LayerScalings>>) = (Vec::new(), Vec::new());
     for i in 0..hidden {
-        let (anchors, error) = &trace[i];
-        let activation = network.layers[i].activation;
-        slopes.push(anchors.iter().zip(&reached).map(|(&a, &t)| slope(activation, a, *error, t)).collect());
+        slopes.push(ranges(network, i, trace, &reached));
+        let uncertain = |l: usize| slopes[l].iter().filter(|slope| slope.half_width > 0.0).count();
+        let narrow = (tail..=i).find(|&l| uncertain(l) <= network.few);
+        let target = narrow.unwrap_or(i + 1);
         let mut chain: Vec<LayerScalings> = Vec::new();
         let mut wide = Wide::new(network, &slopes, scale);
-        let (mut rows, target) = (full[0].clone(), tail.min(i + 1));
+        let mut rows = full[0].clone();
         for l in 0..target {
-            let open = slopes[l].iter().filter(|slope| slope.half_width > 0.0).count() as f64;
+            let open = uncertain(l) as f64;
             // ‖a_j‖² as the wide input sees it is γ_j, at most the number of rows it can meet times as large.
-            let share = |j: usize| 2.0 * tail as f64 * open * crowd(network, l) * size(rows.row(j)).powi(2);
+            let share = |j: usize| 2.0 * target as f64 * open * crowd(network, l) * size(rows.row(j)).powi(2);
             let one = |j| 4.0 * part * share(j) + (1.0 + 3.0 * part) * wide.diagonal[j] + 1e-9;
             let scalings: Vec<f64> = (0..rows.rows).map(one).collect();
             wide.step(l, &scalings.iter().map(|&scaling| Some(scaling)).collect::<Vec<_>>()).ok()?;
@@ -41,11 +41,11 @@ fn tight(network: &Network, trace: &Trace, rho: f64, scale: Option<&[f64]>, part
             let weighted = Matrix::new(rows.columns, rows.rows, |i, j| slopes[l][j].centre * rows.at(j, i));
             rows = product(&full[l + 1], &weighted);
         }
-        if target < tail {
+        if narrow.is_none() && target < hidden {
             reached = wide.moves(target, rho).ok()?;
         } else {
-            let mut bound = wide.bound(tail).ok()?;
-            for l in tail..=i {
+            let mut bound = wide.bound(target).ok()?;
+            for l in target..=i {
                 let scaling = 1.5 * bound.norm();
                 chain.push(LayerScalings { units: (0..bound.rows).collect(), scalings: vec![scaling; bound.rows] });
                 let next = Matrix::new(full[l + 1].rows, full[l + 1].columns, |i, j| {
@@ -70,7 +70,7 @@ fn crowd(network: &Network, layer: usize) -> f64 {
     }
 }
 
-fn size(values: &[f64]) -> f64 {
+pub(super) fn size(values: &[f64]) -> f64 {
     values.iter().map(|value| value * value).sum::<f64>().sqrt()
 }
 
@@ -80,7 +80,7 @@ fn windows(input: [usize; 3], output: [usize; 3], kernel: usize, stride: usize, 
     )
 }
 
-fn convolution(
+pub(super) fn convolution(
     input: [usize; 3],
     output: [usize; 3],
     kernel: usize,
@@ -107,7 +107,7 @@ fn spread(input: [usize; 3], output: [usize; 3], activation: &str, stream: &mut 
     }
 }
 
-fn random_dense(from: usize, to: usize, activation: &str, stream: &mut Stream) -> FileLayer {
+pub(super) fn random_dense(from: usize, to: usize, activation: &str, stream: &mut Stream) -> FileLayer {
     let weight = random_values(from * to, 1.7 / (from as f64).sqrt(), stream);
     dense(from, to, activation, weight, random_values(to, 0.3, stream))
 }
@@ -132,7 +132,7 @@ fn convolutional(activation: &str, stream: &mut Stream) -> Model {
 }
 
 /// Treats layers wider than `narrow` as wide, and an input if `narrow_input` is exceeded.
-fn limited(mut network: Network, narrow: usize, narrow_input: usize) -> Network {
+pub(super) fn limited(mut network: Network, narrow: usize, narrow_input: usize) -> Network {
     (network.narrow, network.narrow_input) = (narrow, narrow_input);
     network
 }
@@ -152,9 +152,10 @@ fn the_tail_starts_behind_the_last_wide_layer() {
     assert!(refused.reason.contains("the output has more than 1 values"), "{refused}");
 }
 
-fn jacobian(network: &Network, slopes: impl Fn(usize, usize) -> f64) -> Matrix {
-    let first = weight(&network.layers[0]);
-    network.layers.iter().enumerate().skip(1).fold(first, |rows, (l, layer)| {
+/// The derivative of the output if the slopes are these.
+pub(super) fn jacobian(network: &Network, slopes: impl Fn(usize, usize) -> f64) -> Matrix {
+    let first = weight(&network.steps[0]);
+    network.steps.iter().enumerate().skip(1).fold(first, |rows, (l, layer)| {
         let weighted = Matrix::new(rows.columns, rows.rows, |i, j| slopes(l - 1, j) * rows.at(j, i));
         product(&weight(layer), &weighted)
     })
@@ -197,6 +198,55 @@ fn within_a_linear_region_wide_and_narrow_agree() {
     }
 }
 
+/// What is claimed of the encoder's moves holds for perturbations of `x`, and Q for slopes within their ranges; the distance
+/// claimed.
+pub(super) fn within(
+    model: &Model,
+    network: &Network,
+    x: &[f32],
+    rho: f64,
+    evidence: &NetworkEvidence,
+    slopes: &[Vec<Slope>],
+    stream: &mut Stream,
+) -> Result<f64, TestCaseError> {
+    let code = model.encode(x);
+    let reached = reach(network, &code.mean_trace, rho, evidence, None).unwrap();
+    let (distance, moves) = (reached.distance(rho), reached.moves(rho));
+    for _ in 0..100 {
+        let direction = random_values(x.len(), 1.0, stream);
+        let length = direction.iter().map(|d| f64::from(*d).powi(2)).sum::<f64>().sqrt();
+        #[allow(clippy::cast_possible_truncation)]
+        let step = |d: &f32| (f64::from(*d) / length * rho * 0.999) as f32;
+        let attacked: Vec<f32> = x.iter().zip(&direction).map(|(x, d)| x + step(d)).collect();
+        let moved: Vec<f64> = model.encode(&attacked).mean.0.iter().zip(&code.mean.0).map(|(a, b)| a - b).collect();
+        prop_assert!(size(&moved) <= distance);
+        prop_assert!(moved.iter().zip(&moves).all(|(moved, most)| moved.abs() <= *most));
+    }
+    for _ in 0..5 {
+        let y: Vec<f64> = (0..moves.len()).map(|_| uniform(stream)).collect();
+        let moved = |chosen: &[Vec<f64>]| quadratic(&gram(&jacobian(network, |l, j| chosen[l][j])), &y);
+        let mut chosen: Vec<Vec<f64>> =
+            slopes.iter().map(|layer| layer.iter().map(|slope| slope.centre).collect()).collect();
+        let mut most = moved(&chosen);
+        // Slope by slope to the end that leads farther.
+        for (l, j) in (0..slopes.len()).flat_map(|l| (0..slopes[l].len()).map(move |j| (l, j))) {
+            for sign in [1.0, -1.0] {
+                let before = chosen[l][j];
+                chosen[l][j] = slopes[l][j].centre + sign * slopes[l][j].half_width;
+                let found = if slopes[l][j].half_width > 0.0 { moved(&chosen) } else { most };
+                if found < most {
+                    chosen[l][j] = before
+                } else {
+                    most = found
+                }
+            }
+        }
+        let bound = quadratic(&reached.gram, &y);
+        prop_assert!(most <= bound * (1.0 + 1e-12), "{} {}", most, bound);
+    }
+    Ok(distance)
+}
+
 proptest! {
     #![proptest_config(seeded(60))]
 
@@ -220,33 +270,7 @@ proptest! {
         let parts = (0..40).map(|i| 0.5f64.powi(i));
         let tightest = parts.map_while(|part| tight(&network, &code.mean_trace, rho, None, part)).last();
         let Found { evidence, slopes } = tightest.unwrap();
-        let reached = reach(&network, &code.mean_trace, rho, &evidence, None).unwrap();
-        let (distance, moves) = (reached.distance(rho), reached.moves(rho));
-        for _ in 0..100 {
-            let direction = random_values(16, 1.0, &mut stream);
-            let length = direction.iter().map(|d| f64::from(*d).powi(2)).sum::<f64>().sqrt();
-            #[allow(clippy::cast_possible_truncation)]
-            let attacked: Vec<f32> = x.iter().zip(&direction).map(|(x, d)| x + (f64::from(*d) / length * rho * 0.999) as f32).collect();
-            let moved: Vec<f64> = model.encode(&attacked).mean.0.iter().zip(&code.mean.0).map(|(a, b)| a - b).collect();
-            prop_assert!(size(&moved) <= distance);
-            prop_assert!(moved.iter().zip(&moves).all(|(moved, most)| moved.abs() <= *most));
-        }
-        for _ in 0..5 {
-            let y = [uniform(&mut stream), uniform(&mut stream)];
-            let moved = |chosen: &[Vec<f64>]| quadratic(&gram(&jacobian(&network, |l, j| chosen[l][j])), &y);
-            let mut chosen: Vec<Vec<f64>> = slopes.iter().map(|layer| layer.iter().map(|slope| slope.centre).collect()).collect();
-            let mut most = moved(&chosen);
-            // Slope by slope to the end that leads farther.
-            for (l, j) in (0..slopes.len()).flat_map(|l| (0..slopes[l].len()).map(move |j| (l, j))) {
-                for sign in [1.0, -1.0] {
-                    let before = chosen[l][j];
-                    chosen[l][j] = slopes[l][j].centre + sign * slopes[l][j].half_width;
-                    let found = if slopes[l][j].half_width > 0.0 { moved(&chosen) } else { most };
-                    if found < most { chosen[l][j] = before } else { most = found }
-                }
-            }
-            prop_assert!(most <= quadratic(&reached.gram, &y) * (1.0 + 1e-12), "{} {}", most, quadratic(&reached.gram, &y));
-        }
+        let distance = within(&model, &network, &x, rho, &evidence, &slopes, &mut stream)?;
         // Within a small ball nearly nothing is lost, but for a wide input.
         if exponent < -2.5 && which == 3 && narrow_input >= 16 {
             let here = jacobian(&network, |l, j| slopes[l][j].centre);
@@ -303,8 +327,10 @@ fn specified(network: &Network, slopes: &[Vec<Slope>], scalings: &[Vec<f64>], ta
     };
     let nominal = product(&product(&rows, &inverse), &rows);
     let square = |i: usize| match wide_input {
-        true => (0..gammas.len()).map(|k| full[target].at(i, k).powi(2) * gammas[k]).sum::<f64>() / number,
-        false => nominal.at(i, i),
+        true if own.rows > network.narrow => {
+            (0..gammas.len()).map(|k| full[target].at(i, k).powi(2) * gammas[k]).sum::<f64>() / number
+        }
+        _ => nominal.at(i, i),
     };
     let moves = (0..own.rows).map(|i| square(i) + own.at(i, i)).collect();
     (moves, Matrix::new(own.rows, own.rows, |i, j| nominal.at(i, j) + own.at(i, j)))
@@ -359,6 +385,45 @@ proptest! {
                     }
                 }
             }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(seeded(40))]
+
+    #[test]
+    fn many_uncertain_slopes_behind_wide_layers_cost_something_and_both_forms_hold(
+        which in 0..3usize, limits in 1..4usize, exponent in -2.0..0.5f64, seed: u64,
+    ) {
+        let activation = [r#""softplus""#, r#""tanh""#, r#"{"elu":{"alpha":1.0}}"#][which];
+        let mut stream = Seed(seed).stream("many");
+        let model = convolutional(activation, &mut stream);
+        let x = random_values(16, 1.0, &mut stream);
+        let (trace, rho, (narrow, narrow_input, tail)) = (model.encode(&x).mean_trace, 10f64.powf(exponent), LIMITS[limits]);
+        // The tail is a layer of six units and the output; all six are uncertain, unless ELU is in a straight piece.
+        prop_assert_eq!(tail, 3);
+        let with = |few| Network { few, ..limited(model.mean.clone(), narrow, narrow_input) };
+        let parts = (0..40).map(|i| 0.5f64.powi(i));
+        let found = parts.map_while(|part| tight(&with(0), &trace, rho, None, part)).last().unwrap();
+        let Found { evidence, slopes } = found;
+        let open = slopes[3].iter().filter(|slope| slope.half_width > 0.0).count();
+        if open == 0 {
+            return Err(TestCaseError::reject("certain"));
+        }
+        let gram_of = |few| reach(&with(few), &trace, rho, &evidence, None).unwrap().gram;
+        let (many, few) = (gram_of(open - 1), gram_of(open));
+        prop_assert_eq!((&many, &few), (&gram_of(0), &gram_of(1024)));
+        let scalings: Vec<Vec<f64>> = evidence.chains[3].iter().map(|layer| layer.scalings.clone()).collect();
+        let expected = specified(&with(0), &slopes, &scalings, 4).1;
+        let off = Matrix::new(2, 2, |i, j| many.at(i, j) - expected.at(i, j)).norm();
+        prop_assert!(off < 1e-7 * expected.norm(), "{} {}", off, expected.norm());
+        for _ in 0..20 {
+            let y = [uniform(&mut stream), uniform(&mut stream)];
+            prop_assert!(quadratic(&few, &y) <= quadratic(&many, &y) * (1.0 + 1e-9));
+        }
+        for network in [with(0), with(1024)] {
+            within(&model, &network, &x, rho, &evidence, &slopes, &mut stream)?;
         }
     }
 }
