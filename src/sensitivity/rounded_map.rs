@@ -399,11 +399,14 @@ impl RoundedMap {
             let (channels, windows) = (weight.nrows(), places.ncols());
             let values = &column[read..read + channels * windows];
             read += channels * windows;
-            let mut comes = vec![false; windows];
+            let (mut active, mut is_active) = (Vec::new(), vec![false; windows]);
             for channel in values.chunks_exact(windows.max(1)) {
-                comes.iter_mut().zip(channel).for_each(|(comes, &value)| *comes |= value != 0.0);
+                for (window, _) in channel.iter().enumerate().filter(|(_, &value)| value != 0.0) {
+                    if !std::mem::replace(&mut is_active[window], true) {
+                        active.push(window);
+                    }
+                }
             }
-            let active: Vec<usize> = (0..windows).filter(|&window| comes[window]).collect();
             let values = DMatrix::from_fn(channels, active.len(), |i, j| values[i * windows + active[j]]);
             for (column, &window) in (transposed * values).column_iter().zip(&active) {
                 for (&place, value) in places.column(window).iter().zip(&column) {
@@ -442,20 +445,28 @@ impl RoundedMap {
         if let Some(matrix) = &self.matrix {
             return matrix.value.select_rows(units);
         }
-        let mut rows = DMatrix::zeros(units.len(), self.inputs);
         if self.has_windows() {
-            for (i, &unit) in units.iter().enumerate() {
-                for (place, weight) in self.window_entries(unit) {
-                    rows[(i, place)] += weight;
-                }
-            }
-            return rows;
+            return transposed(&self.rows_as_columns(units));
         }
         let mut unit_rows = DMatrix::zeros(units.len(), self.outputs);
         for (i, &unit) in units.iter().enumerate() {
             unit_rows[(i, unit)] = 1.0;
         }
         self.rows_times(&unit_rows)
+    }
+
+    /// These rows of W as columns, `[inputs, units]`.
+    pub(crate) fn rows_as_columns(&self, units: &[usize]) -> DMatrix<f64> {
+        if !self.has_windows() {
+            return transposed(&self.rows(units));
+        }
+        let mut columns = DMatrix::zeros(self.inputs, units.len());
+        for (i, &unit) in units.iter().enumerate() {
+            for (place, weight) in self.window_entries(unit) {
+                columns[(place, i)] += weight;
+            }
+        }
+        columns
     }
 
     /// W Wᵀ, a few rows at a time.

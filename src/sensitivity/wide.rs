@@ -10,6 +10,7 @@
 //! is treated so, too (Schur's test). Where not even P can be held, it is a multiple of the identity and A Aᵀ is bounded by a
 //! diagonal. Proof: `proofs/C-slope-interval.md`.
 
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use nalgebra::{DMatrix, DVector, RowDVector};
@@ -150,7 +151,8 @@ impl WideShape {
                 let mut squares = Vec::with_capacity(map.outputs());
                 let units: Vec<usize> = (0..map.outputs()).collect();
                 for units in units.chunks(ROWS) {
-                    squares.extend(root.squares(&self.nominal(network, EnclosedMatrix::exact(map.rows(units)))));
+                    let rows = self.nominal_rows(network, units);
+                    squares.extend(root.squares(&EnclosedMatrix { value: transposed(&rows.value), ..rows }));
                 }
                 DVector::from_vec(squares)
             }
@@ -259,7 +261,9 @@ impl WideShape {
     /// At least X Q Xᵀ in the Loewner order, given X W_l.
     pub(crate) fn form(&self, network: &RoundedNetwork, rows: &EnclosedMatrix) -> Result<DMatrix<f64>, ReachError> {
         let root = self.root()?;
-        let mut nominal = self.nominal(network, rows.clone());
+        let part = |range: Range<usize>| transposed(&rows.value.rows_range(range).into_owned());
+        let nominal = self.nominal(network, rows.value.nrows(), rows.error, part);
+        let mut nominal = EnclosedMatrix { value: transposed(&nominal.value), ..nominal };
         if let Some(root) = &root.root {
             nominal = nominal.times_upper(root);
         }
@@ -276,33 +280,43 @@ impl WideShape {
         Ok(form.loewner_upper())
     }
 
-    /// X A, given X W_l: a few rows at a time, so that what lies between stays in the cache.
-    fn nominal(&self, network: &RoundedNetwork, rows: EnclosedMatrix) -> EnclosedMatrix {
-        if self.centres.is_empty() {
-            return rows;
-        }
-        let columns = transposed(&rows.value);
-        let mut value = DMatrix::zeros(network.layers()[0].map.inputs(), columns.ncols());
-        let layers = || self.centres.iter().enumerate().rev().map(|(below, centres)| (&network.layers()[below].map, centres));
+    /// (X A)ᵀ, given parts of (X W_l)ᵀ known up to `error` in all: a few columns at a time, so that what lies between stays in
+    /// the cache.
+    fn nominal(
+        &self,
+        network: &RoundedNetwork,
+        columns: usize,
+        error: f64,
+        part: impl Fn(Range<usize>) -> DMatrix<f64>,
+    ) -> EnclosedMatrix {
+        let layers =
+            || self.centres.iter().enumerate().rev().map(|(below, centres)| (&network.layers()[below].map, centres));
         // What was known up to an error before is so behind the maps, and what the parts lose adds up as squares.
         let grown = |error: f64, (map, centres): (&RoundedMap, &DVector<f64>)| {
             rounded_up(map.norms().spectral * centres.amax() * error)
         };
-        let carried = layers().fold(rows.error, grown);
+        let carried = layers().fold(error, grown);
+        let mut value = DMatrix::zeros(network.layers()[0].map.inputs(), columns);
         let mut squares = 0.0;
-        for first in (0..columns.ncols()).step_by(TOGETHER) {
-            let count = TOGETHER.min(columns.ncols() - first);
-            let mut part = EnclosedMatrix::exact(columns.columns(first, count).into_owned());
+        for first in (0..columns).step_by(TOGETHER) {
+            let range = first..(first + TOGETHER).min(columns);
+            let mut part = EnclosedMatrix::exact(part(range.clone()));
             for (map, centres) in layers() {
                 part.value.column_iter_mut().for_each(|mut column| column.component_mul_assign(centres));
                 let scaled = EnclosedMatrix::rounded_once(part.value);
                 let error = rounded_up(scaled.error + part.error * centres.amax());
                 part = pulled(map, &scaled.value, error);
             }
-            value.columns_mut(first, count).copy_from(&part.value);
+            value.columns_mut(first, range.len()).copy_from(&part.value);
             squares = rounded_up(squares + part.error * part.error);
         }
-        EnclosedMatrix { value: transposed(&value), error: rounded_up(carried + rounded_up(squares.sqrt())) }
+        EnclosedMatrix { value, error: rounded_up(carried + rounded_up(squares.sqrt())) }
+    }
+
+    /// Rows of A, as columns.
+    fn nominal_rows(&self, network: &RoundedNetwork, units: &[usize]) -> EnclosedMatrix {
+        let map = &network.layers()[self.layer()].map;
+        self.nominal(network, units.len(), 0.0, |range| map.rows_as_columns(&units[range]))
     }
 
     /// Subtracts Σ a_j a_jᵀ / λ′_j and returns a bound of the error in the Frobenius norm.
@@ -322,9 +336,9 @@ impl WideShape {
             additions += map.norms().transposed_products;
         } else {
             for (units, split) in units.chunks(ROWS).zip(split.chunks(ROWS)) {
-                let rows = self.nominal(network, EnclosedMatrix::exact(map.rows(units)));
+                let rows = self.nominal_rows(network, units);
                 let roots = DVector::from_iterator(split.len(), split.iter().map(|split| split.sqrt().recip()));
-                let scaled = scaled_columns(&transposed(&rows.value), rows.error, &roots);
+                let scaled = scaled_columns(&rows.value, rows.error, &roots);
                 let norm = frobenius_upper(&scaled.value);
                 trace += norm * norm;
                 carried += scaled.error * (2.0 * norm + scaled.error);

@@ -111,19 +111,20 @@ fn the_corpus_is_read_or_refused() {
     }
     corpus(&["tests/fuzz/corpus/checker_model"]).iter().for_each(|bytes| bodies::checker_model(&header(), bytes));
     corpus(&["tests/fuzz/corpus/checker_entry"]).iter().for_each(|bytes| drop(bodies::checker_entry(bytes)));
-    for (body, folder, read) in IMPORTED {
-        let files = corpus(&[folder]);
-        assert_eq!(files.iter().filter(|bytes| body(bytes)).count(), read, "files of {folder} that are read");
+    for (body, folder) in IMPORTED {
+        // Every file goes through, whatever came of the ones before.
+        let read = corpus(&[folder]).iter().filter(|bytes| body(bytes)).count();
+        assert!(read > 0, "a file of {folder} is read");
     }
 }
 
-/// A body, the folder of files to begin with, and how many of them are read without anything beside them.
-type Imported = (fn(&[u8]) -> bool, &'static str, usize);
+/// A body and the folder of files to begin with.
+type Imported = (fn(&[u8]) -> bool, &'static str);
 
 const IMPORTED: [Imported; 3] = [
-    (bodies::onnx, "fixtures/import/onnx", 0),
-    (bodies::state_dict, "fixtures/import/torch", 0),
-    (bodies::description, "tests/fuzz/corpus/description", 1),
+    (bodies::onnx, "fixtures/import/onnx"),
+    (bodies::state_dict, "fixtures/import/torch"),
+    (bodies::description, "tests/fuzz/corpus/description"),
 ];
 
 /// The target of entries reaches the checker, and what it changes keeps true claims true.
@@ -164,7 +165,7 @@ proptest! {
     fn mutated_imports_are_read_or_refused(
         target in 0..IMPORTED.len(), which in any::<Index>(), mutations in mutations(),
     ) {
-        let (body, folder, _) = IMPORTED[target];
+        let (body, folder) = IMPORTED[target];
         let files = corpus(&[folder]);
         body(&mutated(files[which.index(files.len())].clone(), &mutations));
     }

@@ -1,5 +1,5 @@
 use super::super::map::runs;
-use super::wide::{convolution, found, jacobian, limited, random_dense, size, tight, within, Found};
+use super::wide::{convolution, limited, random_dense, tight, within, Found};
 use super::*;
 
 const RELU: &str = r#""relu""#;
