@@ -219,7 +219,7 @@ mod tests {
             std::thread::sleep(std::time::Duration::from_millis(if item == 0 { 50 } else { 0 }));
             item
         };
-        assert_eq!(workers(3).stream(&items, slow_first, |item| Err::<(), _>(item)), Err(0));
+        assert_eq!(workers(3).stream(&items, slow_first, Err::<(), _>), Err(0));
     }
 
     #[test]
