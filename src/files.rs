@@ -33,10 +33,19 @@ pub fn check_writable(path: &Path) -> io::Result<()> {
     std::fs::remove_file(&partial)
 }
 
+/// Ends the name of a file that is not yet whole.
+const PARTIAL_ENDING: &str = ".vaecert-partial";
+
+/// Whether this is what a kill leaves of a file that [`write_atomically`] was writing.
+#[must_use]
+pub fn is_partial(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(PARTIAL_ENDING))
+}
+
 fn partial_name(path: &Path) -> io::Result<PathBuf> {
     let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not a file name"))?;
     let mut name = name.to_owned();
-    name.push(".vaecert-partial");
+    name.push(PARTIAL_ENDING);
     Ok(path.with_file_name(name))
 }
 
@@ -117,6 +126,12 @@ mod tests {
         assert!(check_writable(&folder.path().join("absent/a.txt")).is_err());
         assert!(check_writable(folder.path()).is_err());
         assert!(write_atomically(Path::new("/"), b"").is_err());
+    }
+
+    #[test]
+    fn a_partial_file_is_known_by_its_name() {
+        assert!(is_partial(&partial_name(Path::new("a/b.txt")).unwrap()));
+        assert!(!is_partial(Path::new("a/b.txt")) && !is_partial(Path::new("/")));
     }
 
     #[test]

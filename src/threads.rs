@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::{mpsc, Condvar, Mutex, PoisonError};
 
 use rayon::prelude::*;
 
@@ -56,7 +56,8 @@ impl Workers {
     }
 
     /// Computes `work(item)` for every item on all threads and hands the results to `sink` in the items' order, each
-    /// as soon as its turn has come. Stops early when `sink` fails.
+    /// as soon as its turn has come. Stops early when `sink` fails. While one item takes long, no more than
+    /// [`AHEAD`] times the number of threads are begun after it, so that few results wait in memory.
     ///
     /// # Errors
     /// The first error of `sink`.
@@ -67,15 +68,19 @@ impl Workers {
         mut sink: impl FnMut(R) -> Result<(), E>,
     ) -> Result<(), E> {
         let (next, stopped) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let (turns, ahead) = (Turns::default(), AHEAD * self.threads());
         let (sender, receiver) = mpsc::channel::<(usize, R)>();
         std::thread::scope(|scope| {
             for _ in 0..self.threads().min(items.len()) {
-                let (work, next, stopped, sender) = (&work, &next, &stopped, sender.clone());
+                let (work, next, stopped, turns, sender) = (&work, &next, &stopped, &turns, sender.clone());
                 scope.spawn(move || {
-                    let _guard = StopOnPanic(stopped);
+                    let _guard = StopOnPanic(stopped, turns);
                     while !stopped.load(Ordering::Relaxed) {
                         let index = next.fetch_add(1, Ordering::Relaxed);
                         let Some(item) = items.get(index) else { return };
+                        if !turns.wait_for(index.saturating_sub(ahead)) {
+                            return;
+                        }
                         if sender.send((index, work(item))).is_err() {
                             return;
                         }
@@ -83,12 +88,15 @@ impl Workers {
                 });
             }
             drop(sender);
+            // However this ends, nobody may wait for a turn that never comes.
+            let _guard = EndTurns(&turns);
             let mut waiting = BTreeMap::new();
             let mut turn = 0;
             for (index, result) in receiver {
                 waiting.insert(index, result);
                 while let Some(result) = waiting.remove(&turn) {
                     turn += 1;
+                    turns.come_to(turn);
                     if let Err(error) = sink(result) {
                         stopped.store(true, Ordering::Relaxed);
                         return Err(error);
@@ -100,13 +108,54 @@ impl Workers {
     }
 }
 
+/// Items per thread that may be begun before an earlier one is finished.
+const AHEAD: usize = 32;
+
+/// Whose turn it is, for those who wait for it.
+#[derive(Default)]
+struct Turns {
+    turn: Mutex<usize>,
+    changed: Condvar,
+}
+
+impl Turns {
+    /// The turn of all that wait.
+    const END: usize = usize::MAX;
+
+    /// Waits until it is the turn of `index` or a later one. Whether work goes on.
+    fn wait_for(&self, index: usize) -> bool {
+        // Nothing panics while the lock is held.
+        let mut turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        while *turn < index {
+            turn = self.changed.wait(turn).unwrap_or_else(PoisonError::into_inner);
+        }
+        *turn != Self::END
+    }
+
+    fn come_to(&self, index: usize) {
+        let mut turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        *turn = index.max(*turn);
+        self.changed.notify_all();
+    }
+}
+
+/// Lets nobody wait any longer.
+struct EndTurns<'a>(&'a Turns);
+
+impl Drop for EndTurns<'_> {
+    fn drop(&mut self) {
+        self.0.come_to(Turns::END);
+    }
+}
+
 /// Stops the other threads when one panics; the panic itself goes on to the caller.
-struct StopOnPanic<'a>(&'a AtomicBool);
+struct StopOnPanic<'a>(&'a AtomicBool, &'a Turns);
 
 impl Drop for StopOnPanic<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.0.store(true, Ordering::Relaxed);
+            self.1.come_to(Turns::END);
         }
     }
 }
@@ -136,6 +185,41 @@ mod tests {
                 .unwrap();
             assert_eq!(seen, items.iter().map(|i| i * i).collect::<Vec<_>>());
         }
+    }
+
+    #[test]
+    fn few_results_wait_for_a_slow_item() {
+        let items: Vec<usize> = (0..2_000).collect();
+        let (begun, released) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let work = |&item: &usize| {
+            begun.fetch_add(1, Ordering::SeqCst);
+            if item == 0 {
+                // Long enough for the others to run as far ahead as they may.
+                std::thread::sleep(std::time::Duration::from_millis(100));
+                released.store(true, Ordering::SeqCst);
+            } else if !released.load(Ordering::SeqCst) {
+                assert!(begun.load(Ordering::SeqCst) <= 2 * AHEAD + 2);
+            }
+            item
+        };
+        let mut expected = 0;
+        let sink = |item| {
+            assert_eq!(item, expected);
+            expected += 1;
+            Ok::<_, ()>(())
+        };
+        workers(2).stream(&items, work, sink).unwrap();
+        assert_eq!(expected, items.len());
+    }
+
+    #[test]
+    fn a_failing_sink_ends_the_wait_for_a_turn() {
+        let items: Vec<usize> = (0..1_000).collect();
+        let slow_first = |&item: &usize| {
+            std::thread::sleep(std::time::Duration::from_millis(if item == 0 { 50 } else { 0 }));
+            item
+        };
+        assert_eq!(workers(3).stream(&items, slow_first, Err::<(), _>), Err(0));
     }
 
     #[test]

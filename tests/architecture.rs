@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Modules from the ground up; each may use those before it, and itself.
-const ORDER: [&str; 18] = [
+const ORDER: [&str; 19] = [
     "quantity",
     "seed",
     "progress",
     "files",
     "spelling",
     "threads",
+    "allowance",
     "certificate",
     "stats",
     "linalg",

@@ -4,6 +4,7 @@ use candle_core::{DType, Device};
 use nalgebra::DVector;
 use serde::{Deserialize, Serialize};
 
+use crate::allowance::Allowance;
 use crate::bounds::{
     a_priori_radius, CertificationProblem, CertifiedRadii, CertifiedRadius, LipschitzConstants, StdMovement,
 };
@@ -82,7 +83,8 @@ impl JudgedModel {
         Judge::new(&self.vae, &self.rounded, input, threat)
     }
 
-    /// Every certificate of an input. `probability_lower` bounds P(‖Δ(x, 0)‖ ≤ r) from below.
+    /// Every certificate of an input. `probability_lower` bounds P(‖Δ(x, 0)‖ ≤ r) from below. Where `allowance` runs out,
+    /// the radii are those found so far.
     ///
     /// # Errors
     /// [`ReachError`] where a number of the network is not finite.
@@ -91,6 +93,7 @@ impl JudgedModel {
         judge: &Judge<'_>,
         requirement: &Requirement,
         probability_lower: LowerBound,
+        allowance: &Allowance,
     ) -> Result<Certificates, ReachError> {
         let (rounded, input) = (&self.rounded, judge.victim().input());
         let movement = || StdMovement {
@@ -103,6 +106,7 @@ impl JudgedModel {
             std: (requirement.threat == Threat::Joint).then(movement),
             probability_lower,
             level: requirement.level,
+            allowance,
         };
         let CertifiedRadii { linear_region, slope_interval, obstacle } = problem.certify()?;
         let a_priori = self.a_priori(judge, requirement);

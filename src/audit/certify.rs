@@ -1,28 +1,28 @@
-//! A certificate file for many inputs: written entry by entry, continued after an interruption.
+//! Certifying many inputs: what the header says, and the entry of each input. [`CertificateWriter`] writes them to a file.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
+pub use super::certificate_writer::{CertificateWriter, ExistingCertificate};
 use super::certificates::{JudgedModel, Requirement};
-use super::plan::AuditPlan;
-use super::run::{DataChoice, RunError};
+use super::plan::{time_in_words, AuditPlan};
+use super::run::{check_shard, DataChoice, RunError};
 use super::undisturbed::{
     estimation_counts, estimation_distances, select_radius, SelectionError, ESTIMATION_STREAM, SELECTION_STREAM,
 };
+use crate::allowance::{Allowance, Spent};
 use crate::certificate::{
-    encode, sha256, CertificateError, CertificateFile, Claim, DataIdentity, Draws, Entry, ExactBound, Header,
-    ModelIdentity, Outcome, Streams, FORMAT, GENERATOR, SEMANTICS, UNCOMMITTED,
+    sha256, CertificateError, Claim, DataIdentity, Draws, Entry, ExactBound, Header, ModelIdentity, Outcome, Shard,
+    Streams, FORMAT, GENERATOR, SEMANTICS,
 };
 use crate::data::Dataset;
-use crate::files;
 use crate::margin::RadiusRule;
 use crate::model::Model;
 use crate::quantity::LowerBound;
 use crate::seed::Seed;
 use crate::sensitivity::ReachError;
 use crate::stats::BinomialError;
-use crate::threads::Workers;
 
 /// Why a certificate file cannot be written or continued.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +91,10 @@ enum Obstacle {
     Binomial(#[from] BinomialError),
     #[error("{0}")]
     Reach(#[from] ReachError),
+    #[error("gave up: {}", time_in_words(*.0))]
+    Time(u64),
+    #[error("the time of the run is over")]
+    RunTime,
     #[error("tensor operation: {0}")]
     Tensor(#[from] candle_core::Error),
 }
@@ -110,8 +114,24 @@ pub fn header(
     dataset: &Dataset,
     plan: &AuditPlan,
 ) -> Result<Header, RunError> {
+    shard_header(model, model_file, data, dataset, plan, None)
+}
+
+/// [`header`] for the part of the inputs that belongs to a shard, or for all of them.
+///
+/// # Errors
+/// As [`header`], and if there are more shards than inputs.
+pub fn shard_header(
+    model: &Model,
+    model_file: &[u8],
+    data: &DataChoice,
+    dataset: &Dataset,
+    plan: &AuditPlan,
+    shard: Option<Shard>,
+) -> Result<Header, RunError> {
     data.check(model, dataset)?;
     let quantile = matches!(plan.radius, RadiusRule::Quantile(_));
+    check_shard(shard, data.inputs)?;
     let mut header = Header {
         format: FORMAT,
         vaecert_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -139,6 +159,8 @@ pub fn header(
             seed: data.seed.0,
             sha256: dataset.sha256(),
         },
+        machine_dependent_milliseconds_per_input: plan.machine_dependent_milliseconds_per_input,
+        shard,
     };
     header.claim = header.words();
     Ok(header)
@@ -148,6 +170,24 @@ pub fn header(
 /// goes wrong makes the entry undecided.
 #[must_use]
 pub fn certify(model: &JudgedModel, header: &Header, run: &str, input: &[f32], index: usize) -> Entry {
+    certify_within(model, header, run, input, index, &allowance(header, None))
+}
+
+/// The limits of one input whose work begins now, in a run that ends at `run_ends`.
+pub(super) fn allowance(header: &Header, run_ends: Option<Instant>) -> Allowance {
+    let time = header.machine_dependent_milliseconds_per_input.map(Duration::from_millis);
+    Allowance::starting_now(run_ends, time, None)
+}
+
+/// [`certify`] within an allowance. An input for which it did not suffice is undecided.
+pub(super) fn certify_within(
+    model: &JudgedModel,
+    header: &Header,
+    run: &str,
+    input: &[f32],
+    index: usize,
+    allowance: &Allowance,
+) -> Entry {
     let bytes: Vec<u8> = input.iter().flat_map(|value| value.to_le_bytes()).collect();
     let mut entry = Entry {
         run: run.to_owned(),
@@ -159,13 +199,25 @@ pub fn certify(model: &JudgedModel, header: &Header, run: &str, input: &[f32], i
         draws: None,
         claim: None,
     };
-    if let Err(obstacle) = fill(model, header, input, &mut entry) {
+    if let Err(obstacle) = fill(model, header, input, allowance, &mut entry) {
         entry.reasons.push(obstacle.to_string());
     }
     entry
 }
 
-fn fill(model: &JudgedModel, header: &Header, input: &[f32], entry: &mut Entry) -> Result<(), Obstacle> {
+fn fill(
+    model: &JudgedModel,
+    header: &Header,
+    input: &[f32],
+    allowance: &Allowance,
+    entry: &mut Entry,
+) -> Result<(), Obstacle> {
+    let in_time = || match (allowance.spent(), header.machine_dependent_milliseconds_per_input) {
+        (Some(Spent::InputTime), Some(time)) => Err(Obstacle::Time(time)),
+        (Some(_), _) => Err(Obstacle::RunTime),
+        (None, _) => Ok(()),
+    };
+    in_time()?;
     let (seed, index) = (Seed(header.seed), entry.input);
     let judge = model.judge(input, header.threat)?;
     // Both counts come from a plan on this machine, where they were `usize`.
@@ -173,13 +225,15 @@ fn fill(model: &JudgedModel, header: &Header, input: &[f32], entry: &mut Entry) 
     let radius = select_radius(&judge, header.radius_rule, count(header.selection_draws), seed, index)?;
     entry.radius = Some(radius);
     let distances = estimation_distances(&judge, count(header.estimation_draws), seed, index)?;
+    in_time()?;
     let counts = estimation_counts(&judge, radius, &distances, seed, index);
     let probability = counts.probability_lower(header.failure_probability.split(header.inputs))?;
     let probability = with_room(probability);
     entry.draws = Some(Draws { draws: counts.draws, inside: counts.inside, probability_lower: probability });
 
     let requirement = Requirement { threat: header.threat, radius, level: header.level };
-    let certificates = model.certificates(&judge, &requirement, probability)?;
+    let certificates = model.certificates(&judge, &requirement, probability, allowance)?;
+    in_time()?;
     match certificates.best() {
         Some(best) => {
             let certified_radius = ExactBound::new(best.radius);
@@ -206,141 +260,4 @@ fn fill(model: &JudgedModel, header: &Header, input: &[f32], entry: &mut Entry) 
 fn with_room(probability: LowerBound) -> LowerBound {
     let rounded = (probability.get() / PROBABILITY_STEP - 1.0).floor().max(0.0) * PROBABILITY_STEP;
     LowerBound::new(rounded).unwrap_or(LowerBound::ZERO)
-}
-
-/// What to do about a file that is already there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ExistingCertificate {
-    /// Refuse.
-    Refuse,
-    /// Keep its entries and go on; refuse if there is none.
-    Resume,
-    /// Keep its entries and go on; start anew if there is none.
-    ResumeOrStart,
-    /// Start anew.
-    Overwrite,
-}
-
-/// A certificate file, opened for appending.
-#[derive(Debug)]
-pub struct CertificateWriter {
-    path: PathBuf,
-    file: File,
-    header: Header,
-    run: String,
-    finished: Vec<Entry>,
-    end: u64,
-}
-
-impl CertificateWriter {
-    /// Opens the file before any work and keeps other processes out.
-    ///
-    /// # Errors
-    /// [`CertifyError`] where the file cannot be written, is in use, or holds what `existing` does not allow.
-    pub fn open(path: &Path, header: Header, existing: ExistingCertificate) -> Result<Self, CertifyError> {
-        let failed = |source| CertifyError::Io { path: path.to_owned(), source };
-        let there = path.exists();
-        match existing {
-            ExistingCertificate::Refuse if there => return Err(CertifyError::Exists { path: path.to_owned() }),
-            ExistingCertificate::Resume if !there => {
-                return Err(CertifyError::NothingToResume { path: path.to_owned() })
-            }
-            _ => {}
-        }
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder).map_err(failed)?;
-        }
-        let line = encode(&header)?;
-        let run = sha256(line.strip_suffix(b"\n").unwrap_or(&line));
-        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path).map_err(failed)?;
-        if !files::lock(&file).map_err(failed)? {
-            return Err(CertifyError::InUse { path: path.to_owned() });
-        }
-        // Read under the lock: whoever held it may have added entries.
-        let resumed = match existing {
-            ExistingCertificate::Resume | ExistingCertificate::ResumeOrStart => read(path, &header)?,
-            ExistingCertificate::Refuse | ExistingCertificate::Overwrite => None,
-        };
-        let mut writer = Self { path: path.to_owned(), file, header, run, finished: vec![], end: 0 };
-        match resumed {
-            Some(certificate) => {
-                writer.end = certificate.length as u64;
-                writer.finished = certificate.entries;
-                writer.file.set_len(writer.end).map_err(failed)?;
-            }
-            None => {
-                writer.file.set_len(0).map_err(failed)?;
-                writer.append(&line)?;
-            }
-        }
-        Ok(writer)
-    }
-
-    /// Entries that were there when the file was opened.
-    #[must_use]
-    pub fn finished(&self) -> &[Entry] {
-        &self.finished
-    }
-
-    /// Appends a line so that a kill at any moment leaves it either whole or not part of the file: everything but its
-    /// first byte is written and flushed to the disk behind a byte that marks what follows as unfinished, and then that
-    /// byte is replaced.
-    fn append(&mut self, line: &[u8]) -> Result<(), CertifyError> {
-        let (end, file) = (self.end, &mut self.file);
-        let write = |file: &mut File| -> io::Result<()> {
-            let mut unfinished = line.to_vec();
-            if let Some(first) = unfinished.first_mut() {
-                *first = UNCOMMITTED;
-            }
-            file.seek(SeekFrom::Start(end))?;
-            file.write_all(&unfinished)?;
-            file.sync_data()?;
-            file.seek(SeekFrom::Start(end))?;
-            file.write_all(line.get(..1).unwrap_or_default())?;
-            file.sync_data()
-        };
-        write(file).map_err(|source| CertifyError::Io { path: self.path.clone(), source })?;
-        self.end += line.len() as u64;
-        Ok(())
-    }
-
-    /// Certifies every input that the file does not hold yet, appends its entry as it finishes and hands it to `sink`,
-    /// which first receives the entries that were there already.
-    ///
-    /// # Errors
-    /// If something cannot be written; what was finished before stays.
-    pub fn run(
-        &mut self,
-        workers: &Workers,
-        model: &JudgedModel,
-        dataset: &Dataset,
-        mut sink: impl FnMut(&Entry) -> io::Result<()>,
-    ) -> Result<(), CertifyError> {
-        for entry in &self.finished {
-            sink(entry).map_err(CertifyError::Output)?;
-        }
-        let header = self.header.clone();
-        let run = self.run.clone();
-        let remaining: Vec<usize> = (header.first + self.finished.len()..header.first + header.inputs).collect();
-        let work = |&index: &usize| certify(model, &header, &run, dataset.row(index).unwrap_or_default(), index);
-        workers.stream(&remaining, work, |entry| {
-            self.append(&encode(&entry)?)?;
-            sink(&entry).map_err(CertifyError::Output)
-        })
-    }
-}
-
-/// The certificate that is there, if it has this header; none where not even a header was finished.
-fn read(path: &Path, header: &Header) -> Result<Option<CertificateFile>, CertifyError> {
-    let bytes = files::read_regular(path).map_err(|source| CertifyError::Io { path: path.to_owned(), source })?;
-    if bytes.first().is_none_or(|&first| first == UNCOMMITTED) {
-        return Ok(None);
-    }
-    let certificate =
-        CertificateFile::parse(&bytes).map_err(|source| CertifyError::Malformed { path: path.to_owned(), source })?;
-    if certificate.header == *header {
-        Ok(Some(certificate))
-    } else {
-        Err(CertifyError::OtherRun { path: path.to_owned() })
-    }
 }

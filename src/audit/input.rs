@@ -7,6 +7,7 @@ use super::certificates::{JudgedModel, Requirement};
 use super::plan::AuditPlan;
 use super::record::{AttackRecord, EncoderRecord, InputRecord, LinearizationRecord, Outcome, ProbabilityRecord};
 use super::undisturbed::{estimation_counts, estimation_distances, select_radius, SelectionError};
+use crate::allowance::{Allowance, Spent};
 use crate::attack::{structured_directions, AttackKind, AttackedInput, PixelBox, Threat, Victim};
 use crate::bounds::{first_order_ladder, BoundError, ExactMargin, FirstOrderDamage, LadderOutcome, LinearGaussian};
 use crate::linalg::{frobenius_norm, spectral_norm, LinalgError};
@@ -76,8 +77,26 @@ impl AuditedModel {
     /// plan's failure probability. Never fails: what goes wrong is in the record.
     #[must_use]
     pub fn audit(&self, input: &[f32], index: usize, inputs: usize, plan: &AuditPlan) -> AuditedInput {
+        self.audit_within(input, index, inputs, plan, &plan.allowance(None))
+    }
+
+    /// [`AuditedModel::audit`] within an allowance. An input for which it did not suffice is undecided and holds what was
+    /// found until then.
+    #[must_use]
+    pub fn audit_within(
+        &self,
+        input: &[f32],
+        index: usize,
+        inputs: usize,
+        plan: &AuditPlan,
+        allowance: &Allowance,
+    ) -> AuditedInput {
         let mut audited = AuditedInput { record: InputRecord::empty(index), attacked: None };
-        if let Err(breakdown) = self.fill(input, inputs, plan, &mut audited) {
+        // Nothing of an input is kept that begins after the end of the run.
+        if allowance.spent() == Some(Spent::RunTime) {
+            return audited;
+        }
+        if let Err(breakdown) = self.fill(input, inputs, plan, allowance, &mut audited) {
             audited.record.outcome = Outcome::Failed;
             audited.record.reasons.push(breakdown.to_string());
         }
@@ -89,6 +108,7 @@ impl AuditedModel {
         input: &[f32],
         inputs: usize,
         plan: &AuditPlan,
+        allowance: &Allowance,
         audited: &mut AuditedInput,
     ) -> Result<(), Breakdown> {
         let record = &mut audited.record;
@@ -124,7 +144,7 @@ impl AuditedModel {
             }
         }
         let requirement = Requirement { threat: plan.threat, radius, level: plan.level };
-        match self.judged.certificates(&judge, &requirement, probability.lower) {
+        match self.judged.certificates(&judge, &requirement, probability.lower, allowance) {
             Ok(certificates) => record.certified = Some(certificates.record()),
             Err(error) => record.reasons.push(format!("nothing is certified: {error}")),
         }
@@ -141,8 +161,12 @@ impl AuditedModel {
                 level: plan.level,
                 failure_probability: failure_probability.split(plan.attacks.len()),
                 directions: &directions,
+                allowance,
             };
             for &kind in &plan.attacks {
+                if allowance.spent().is_some() {
+                    break;
+                }
                 let (attack, attacked) = run_attack(&target, plan, kind, &name)?;
                 if attack.margin_upper.is_some_and(|found| record.margin_upper.is_none_or(|best| found < best)) {
                     record.margin_upper = attack.margin_upper;
@@ -152,7 +176,7 @@ impl AuditedModel {
                 record.attacks.push(attack);
             }
         }
-        conclude(record, plan);
+        conclude(record, plan, allowance.was_spent());
         Ok(())
     }
 
@@ -260,14 +284,16 @@ fn run_attack(
 }
 
 /// Decides the outcome from what is in the record, and says why.
-fn conclude(record: &mut InputRecord, plan: &AuditPlan) {
+fn conclude(record: &mut InputRecord, plan: &AuditPlan, spent: Option<Spent>) {
     let abstained = record.first_order.is_none();
     let enclosed = record.exact_margin.is_some_and(|exact| exact.upper.get().is_finite());
     let already_broken = record.margin_upper.is_some_and(|upper| upper.get() <= 0.0);
     if abstained && !already_broken {
         record.reasons.push("abstained: P(‖Δ(x,0)‖ ≤ r) is not shown to exceed the level".to_owned());
     }
-    if record.margin_upper.is_none() {
+    if let Some(limit) = spent.and_then(|spent| plan.limit(spent)) {
+        record.reasons.push(format!("gave up: {limit}; what is stated was found until then and holds"));
+    } else if record.margin_upper.is_none() {
         record.reasons.push(format!("no attack succeeded up to norm {}", plan.search.max_norm));
     }
     for attack in record.attacks.iter().filter(|attack| attack.notes.non_finite > 0) {
@@ -278,7 +304,7 @@ fn conclude(record: &mut InputRecord, plan: &AuditPlan) {
     record.outcome = if !contradictions.is_empty() {
         record.reasons.extend(contradictions);
         Outcome::Alarm
-    } else if (record.margin_upper.is_none() && !enclosed) || (abstained && !already_broken) {
+    } else if spent.is_some() || (record.margin_upper.is_none() && !enclosed) || (abstained && !already_broken) {
         Outcome::Undecided
     } else {
         Outcome::Bracketed

@@ -1,7 +1,10 @@
 //! What an audit does to every input.
 
+use std::time::{Duration, Instant};
+
 use serde::{Deserialize, Serialize};
 
+use crate::allowance::{Allowance, Spent};
 use crate::attack::{AttackKind, Effort, PixelBox, Threat};
 use crate::margin::{Protocol, RadiusRule, SearchPlan};
 use crate::quantity::Probability;
@@ -29,6 +32,14 @@ pub struct AuditPlan {
     pub search: SearchPlan,
     /// Seed of all randomness.
     pub seed: Seed,
+    /// Draws of evidence (those that choose r, estimate P and decide on perturbations) allowed for an input; where they do
+    /// not suffice, it is undecided. None without such a limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub draws_per_input: Option<usize>,
+    /// Time after which the work on an input is given up, which makes it undecided; where that happens depends on the
+    /// machine. None without such a limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine_dependent_milliseconds_per_input: Option<u64>,
 }
 
 /// A number of the plan that makes no sense.
@@ -77,6 +88,14 @@ pub enum PlanError {
         /// The largest norm.
         max_norm: f64,
     },
+    /// The draws allowed for an input do not even estimate P.
+    #[error("{found} draws per input are not enough: {needed} choose r, estimate P and decide once; allow more, or ask for fewer --draws, --selection-draws or --decision-draws")]
+    DrawsPerInput {
+        /// Draws needed before a perturbation can be decided on.
+        needed: usize,
+        /// Draws allowed.
+        found: usize,
+    },
     /// The box is empty.
     #[error("the box must have a finite low end below its high end, found {low}, {high}")]
     Box {
@@ -121,6 +140,35 @@ impl AuditPlan {
                 effort: Effort { restarts: 4, steps: 40, draws: 32 },
             },
             seed,
+            draws_per_input: None,
+            machine_dependent_milliseconds_per_input: None,
+        }
+    }
+
+    /// Draws that choose r and estimate P, before any perturbation is decided on.
+    #[must_use]
+    pub fn undisturbed_draws(&self) -> usize {
+        let selection = if matches!(self.radius, RadiusRule::Quantile(_)) { self.selection_draws } else { 0 };
+        selection.saturating_add(self.estimation_draws)
+    }
+
+    /// The limits of one input whose work begins now, in a run that ends at `run_ends`.
+    #[must_use]
+    pub fn allowance(&self, run_ends: Option<Instant>) -> Allowance {
+        let time = self.machine_dependent_milliseconds_per_input.map(Duration::from_millis);
+        let draws = self.draws_per_input.map(|draws| draws.saturating_sub(self.undisturbed_draws()));
+        Allowance::starting_now(run_ends, time, draws)
+    }
+
+    /// The limit behind what was used up, in words; none for the time of the run, which is no part of the plan.
+    #[must_use]
+    pub fn limit(&self, spent: Spent) -> Option<String> {
+        match spent {
+            Spent::RunTime => None,
+            Spent::InputTime => self.machine_dependent_milliseconds_per_input.map(time_in_words),
+            Spent::Draws => {
+                self.draws_per_input.map(|draws| format!("the {draws} draws allowed per input are used up"))
+            }
         }
     }
 
@@ -162,12 +210,22 @@ impl AuditPlan {
                 return Err(PlanError::Box { low, high });
             }
         }
+        let needed = self.undisturbed_draws().saturating_add(search.decision_draws);
+        if let Some(found) = self.draws_per_input.filter(|&found| found < needed) {
+            return Err(PlanError::DrawsPerInput { needed, found });
+        }
         let distinct: std::collections::BTreeSet<_> = self.attacks.iter().collect();
         if distinct.is_empty() || distinct.len() != self.attacks.len() {
             return Err(PlanError::Attacks);
         }
         Ok(())
     }
+}
+
+/// A limit of time per input that took effect.
+pub(super) fn time_in_words(milliseconds: u64) -> String {
+    let time = Duration::from_millis(milliseconds);
+    format!("the {time:?} allowed per input are used up, which depends on the machine")
 }
 
 fn check_count(name: &'static str, least: usize, most: usize, found: usize) -> Result<(), PlanError> {
@@ -201,6 +259,21 @@ mod tests {
     }
 
     #[test]
+    fn limits_that_are_not_set_leave_no_trace_in_files() {
+        let json = serde_json::to_string(&plan()).unwrap();
+        assert!(!json.contains("per_input"), "{json}");
+        let limited =
+            AuditPlan { draws_per_input: Some(16_000), machine_dependent_milliseconds_per_input: Some(1500), ..plan() };
+        assert_eq!(limited.check(), Ok(()));
+        let json = serde_json::to_string(&limited).unwrap();
+        assert!(
+            json.ends_with(r#""draws_per_input":16000,"machine_dependent_milliseconds_per_input":1500}"#),
+            "{json}"
+        );
+        assert_eq!(serde_json::from_str::<AuditPlan>(&json).unwrap(), limited);
+    }
+
+    #[test]
     fn each_number_that_makes_no_sense_is_named() {
         let refused = |change: &dyn Fn(&mut AuditPlan)| {
             let mut plan = plan();
@@ -223,6 +296,8 @@ mod tests {
         assert!(matches!(refused(&|p| p.search.protocol = decrement), PlanError::Decrement { .. }));
         let empty = PixelBox { low: 1.0, high: 0.0 };
         assert!(matches!(refused(&|p| p.search.pixel_box = Some(empty)), PlanError::Box { .. }));
+        let too_few = PlanError::DrawsPerInput { needed: 16_000, found: 15_999 };
+        assert_eq!(refused(&|p| p.draws_per_input = Some(15_999)), too_few);
         assert_eq!(refused(&|p| p.attacks.clear()), PlanError::Attacks);
         assert_eq!(refused(&|p| p.attacks = vec![AttackKind::Latent; 2]), PlanError::Attacks);
     }

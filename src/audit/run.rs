@@ -1,38 +1,34 @@
-//! A run: many inputs audited in order, written down one by one, continued after an interruption.
-//!
-//! A run's folder holds `run.json` (what the run is), `inputs.jsonl` (one record per finished input, in order),
-//! `perturbations/` (the smallest refuting perturbation of each input) and, once finished, `summary.json`.
+//! A run: many inputs audited in order, written down one by one into its [folder](super::folder), continued after an
+//! interruption.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::time::Instant;
 
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::input::{AuditedInput, AuditedModel};
+pub use super::folder::{
+    perturbation_path, read_records, read_run_file, Existing, Records, RunFolder, INPUTS_FILE, PERTURBATIONS_FOLDER,
+    RUN_FILE, SUMMARY_FILE,
+};
+use super::gathering::Gathering;
+use super::input::AuditedModel;
 use super::plan::AuditPlan;
 use super::record::InputRecord;
 use super::summary::Summary;
+use crate::allowance::Spent;
+use crate::certificate::{range_of, Shard};
 use crate::data::{explain_mismatch, DataSource, Dataset, Split};
 use crate::files;
-use crate::model::file::{self, NamedValues};
 use crate::model::{device, Model, ModelError};
 use crate::seed::Seed;
 use crate::threads::Workers;
 
 /// Version of the run folder's layout.
 const FORMAT: u32 = 2;
-/// What the run is.
-pub const RUN_FILE: &str = "run.json";
-/// One record per line.
-pub const INPUTS_FILE: &str = "inputs.jsonl";
-/// The summary of a finished run.
-pub const SUMMARY_FILE: &str = "summary.json";
-/// The smallest refuting perturbations.
-pub const PERTURBATIONS_FOLDER: &str = "perturbations";
-const PERTURBATION_EXTENSION: &str = "safetensors";
 
 /// Everything that decides a run's results. Two runs with equal identities on machines of the same kind write equal
 /// bytes.
@@ -55,12 +51,16 @@ pub struct RunIdentity {
     pub data_sha256: String,
     /// Index of the first input.
     pub first: usize,
-    /// Number of inputs.
+    /// Number of inputs, of all shards together.
     pub inputs: usize,
     /// `cpu` or `cuda`.
     pub device: String,
     /// What is done to every input.
     pub plan: AuditPlan,
+    /// The part of the inputs that this run is about; none where it is about all of them. They share the failure
+    /// probability with all others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Shard>,
 }
 
 /// What `run.json` holds.
@@ -168,6 +168,28 @@ pub enum RunError {
         /// Inputs there are.
         available: usize,
     },
+    /// More shards than inputs: some would have nothing to do.
+    #[error("{shards} shards of {inputs} inputs: some would be empty; ask for at most as many shards as inputs")]
+    Shards {
+        /// Shards asked for.
+        shards: usize,
+        /// Inputs there are.
+        inputs: usize,
+    },
+    /// A line that no record has.
+    #[error("{path}, line {line}: longer than any record; replace the run with --overwrite", path = path.display())]
+    TooLong {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+    },
+    /// A perturbation's file was written with another record.
+    #[error("{path}: was written with another record than the run's", path = path.display())]
+    OtherRecord {
+        /// The file.
+        path: PathBuf,
+    },
     /// No input was asked for.
     #[error("no input was asked for; --inputs must be at least 1")]
     NoInputs,
@@ -181,7 +203,7 @@ pub enum RunError {
         /// What differs, and which option would help.
         explanation: String,
     },
-    /// A perturbation cannot be written.
+    /// A perturbation cannot be read or written.
     #[error(transparent)]
     Perturbation(#[from] ModelError),
     /// The caller could not take a record.
@@ -237,7 +259,23 @@ impl RunIdentity {
             inputs,
             device: device::kind(device).to_owned(),
             plan,
+            shard: None,
         })
+    }
+
+    /// The same run, but only this part of its inputs.
+    ///
+    /// # Errors
+    /// [`RunError::Shards`] where there are more shards than inputs.
+    pub fn of_shard(self, shard: Option<Shard>) -> Result<Self, RunError> {
+        check_shard(shard, self.inputs)?;
+        Ok(Self { shard, ..self })
+    }
+
+    /// The inputs that the run is about.
+    #[must_use]
+    pub fn range(&self) -> Range<usize> {
+        range_of(self.shard, self.first, self.inputs)
     }
 
     /// SHA-256 of the identity as JSON, in hexadecimal: equal for equal runs.
@@ -257,16 +295,25 @@ impl RunIdentity {
     }
 
     /// What differs from another identity, if anything.
-    fn difference(&self, other: &Self) -> Option<&'static str> {
+    pub(super) fn difference(&self, other: &Self) -> Option<&'static str> {
         let checks = [
             (self.format == other.format && self.vaecert_version == other.vaecert_version, "version of vaecert"),
             (self.model_sha256 == other.model_sha256, "model"),
             (self.same_data(other), "data set"),
             (self.first == other.first && self.inputs == other.inputs, "choice of inputs"),
+            (self.shard == other.shard, "shard"),
             (self.device == other.device, "device"),
             (self.plan == other.plan, "plan (r, level, seed, draws, attacks, …)"),
         ];
         checks.into_iter().find_map(|(same, what)| (!same).then_some(what))
+    }
+}
+
+/// Fails where a shard would be empty.
+pub(super) fn check_shard(shard: Option<Shard>, inputs: usize) -> Result<(), RunError> {
+    match shard.filter(|shard| shard.count() > inputs) {
+        Some(shard) => Err(RunError::Shards { shards: shard.count(), inputs }),
+        None => Ok(()),
     }
 }
 
@@ -281,9 +328,26 @@ pub struct Audit<'a> {
     pub identity: &'a RunIdentity,
 }
 
+/// How far a run has come.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Progressed {
+    /// The finished inputs.
+    pub summary: Summary,
+    /// Inputs that were not reached before the run's time was over.
+    pub unfinished: usize,
+}
+
+/// Why the work on inputs stops early.
+enum Stop {
+    /// The run's time is over.
+    TimeIsUp,
+    /// Something cannot be written.
+    Failed(RunError),
+}
+
 impl Audit<'_> {
-    /// Audits every input that `folder` does not hold yet, writes each down as it finishes, hands it to `sink`, and
-    /// returns all records. `sink` also receives, first, the records that were there already.
+    /// Audits every input that `folder` does not hold yet, writes each down as it finishes and hands it to `sink`, which
+    /// receives, first, the records that were there already. Holds a few numbers per input in memory, never all records.
     ///
     /// # Errors
     /// If something cannot be written; what was finished before stays.
@@ -291,219 +355,60 @@ impl Audit<'_> {
         &self,
         workers: &Workers,
         folder: Option<&mut RunFolder>,
-        mut sink: impl FnMut(&InputRecord) -> io::Result<()>,
-    ) -> Result<Vec<InputRecord>, RunError> {
-        let (mut records, mut folder) = match folder {
-            Some(folder) => (folder.finished.clone(), Some(folder)),
-            None => (vec![], None),
-        };
-        for record in &records {
-            sink(record).map_err(RunError::Output)?;
-        }
-        let identity = self.identity;
-        let remaining: Vec<usize> = (identity.first + records.len()..identity.first + identity.inputs).collect();
-        let audit = |&index: &usize| {
-            let input = self.dataset.row(index).unwrap_or_default();
-            self.model.audit(input, index, identity.inputs, &identity.plan)
-        };
-        workers.stream(&remaining, audit, |audited| {
-            if let Some(folder) = &mut folder {
-                let input = self.dataset.row(audited.record.input).unwrap_or_default();
-                folder.append(&audited, input)?;
-            }
-            sink(&audited.record).map_err(RunError::Output)?;
-            records.push(audited.record);
-            Ok::<(), RunError>(())
-        })?;
-        if let Some(folder) = folder {
-            folder.finish(&Summary::of(&records))?;
-        }
-        Ok(records)
+        sink: impl FnMut(&InputRecord) -> io::Result<()>,
+    ) -> Result<Summary, RunError> {
+        Ok(self.run_until(workers, folder, None, sink)?.summary)
     }
-}
 
-/// A run's folder, opened for appending.
-#[derive(Debug)]
-pub struct RunFolder {
-    path: PathBuf,
-    finished: Vec<InputRecord>,
-    inputs: BufWriter<File>,
-}
-
-/// What to do about a run that is already there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Existing {
-    /// Refuse.
-    Refuse,
-    /// Keep its finished inputs and go on; refuse if there is none.
-    Resume,
-    /// Keep the finished inputs of an interrupted one; start anew if there is none or it is complete.
-    ResumeInterrupted,
-    /// Start anew.
-    Overwrite,
-}
-
-impl RunFolder {
-    /// Opens `path` for this run, before any work, and keeps other processes out: creates the folder, or takes over what
-    /// is there.
+    /// [`Audit::run`] up to a moment. Inputs that are not finished then are left to a resumed run, which computes them from
+    /// the start, so that no result depends on that moment.
     ///
     /// # Errors
-    /// If the folder cannot be written, is in use, or holds what `existing` does not allow.
-    pub fn open(path: &Path, run: &RunFile, existing: Existing) -> Result<Self, RunError> {
-        let unwritable = |source| RunError::Io { path: path.to_owned(), source };
-        let holds_run = path.join(RUN_FILE).exists();
-        let holds_files =
-            [RUN_FILE, INPUTS_FILE, SUMMARY_FILE, PERTURBATIONS_FOLDER].iter().any(|n| path.join(n).exists());
-        match existing {
-            Existing::Refuse if holds_files => return Err(RunError::Exists { path: path.to_owned() }),
-            Existing::Resume if !holds_run => return Err(RunError::NothingToResume { path: path.to_owned() }),
-            _ => {}
+    /// As [`Audit::run`].
+    pub fn run_until(
+        &self,
+        workers: &Workers,
+        mut folder: Option<&mut RunFolder>,
+        ends: Option<Instant>,
+        mut sink: impl FnMut(&InputRecord) -> io::Result<()>,
+    ) -> Result<Progressed, RunError> {
+        let identity = self.identity;
+        let mut gathering = Gathering::default();
+        if let Some(folder) = &folder {
+            for record in Records::open(folder.path(), identity)?.take(folder.finished()) {
+                let record = record?;
+                gathering.add(&record);
+                sink(&record).map_err(RunError::Output)?;
+            }
         }
-        std::fs::create_dir_all(path.join(PERTURBATIONS_FOLDER)).map_err(unwritable)?;
-        let inputs = OpenOptions::new().append(true).create(true).open(path.join(INPUTS_FILE)).map_err(unwritable)?;
-        if !files::lock(&inputs).map_err(unwritable)? {
-            return Err(RunError::InUse { path: path.to_owned() });
-        }
-        let finished = match existing {
-            Existing::Resume | Existing::ResumeInterrupted if holds_run => finished_inputs(path, run, &inputs)?,
-            _ => vec![],
+        let range = identity.range();
+        let remaining: Vec<usize> = range.clone().skip(gathering.inputs()).collect();
+        let audit = |&index: &usize| {
+            let allowance = identity.plan.allowance(ends);
+            let input = self.dataset.row(index).unwrap_or_default();
+            let audited = self.model.audit_within(input, index, identity.inputs, &identity.plan, &allowance);
+            (allowance.was_spent() != Some(Spent::RunTime)).then_some(audited)
         };
-        let complete = finished.len() == run.identity.inputs && path.join(SUMMARY_FILE).exists();
-        let anew = finished.is_empty() || (complete && existing == Existing::ResumeInterrupted);
-        if anew {
-            start_anew(path, run, &inputs).map_err(unwritable)?;
+        let stopped = workers.stream(&remaining, audit, |audited| {
+            let Some(audited) = audited else { return Err(Stop::TimeIsUp) };
+            if let Some(folder) = &mut folder {
+                let input = self.dataset.row(audited.record.input).unwrap_or_default();
+                folder.append(&audited, input).map_err(Stop::Failed)?;
+            }
+            gathering.add(&audited.record);
+            sink(&audited.record).map_err(|error| Stop::Failed(RunError::Output(error)))
+        });
+        let summary = gathering.summary();
+        match stopped {
+            Err(Stop::Failed(error)) => return Err(error),
+            Err(Stop::TimeIsUp) => {}
+            Ok(()) => {
+                if let Some(folder) = folder {
+                    folder.finish(&summary)?;
+                }
+            }
         }
-        let finished = if anew { vec![] } else { finished };
-        Ok(Self { path: path.to_owned(), finished, inputs: BufWriter::new(inputs) })
+        let unfinished = range.len() - summary.inputs;
+        Ok(Progressed { summary, unfinished })
     }
-
-    /// Inputs that were finished when the folder was opened.
-    #[must_use]
-    pub fn finished(&self) -> usize {
-        self.finished.len()
-    }
-
-    /// Writes the perturbation first, then the line that refers to it.
-    fn append(&mut self, audited: &AuditedInput, input: &[f32]) -> Result<(), RunError> {
-        if let Some(attacked) = &audited.attacked {
-            let path = perturbation_path(&self.path, audited.record.input);
-            let tensors: [NamedValues; 2] = [
-                ("attacked".to_owned(), vec![input.len()], attacked.values().to_vec()),
-                ("input".to_owned(), vec![input.len()], input.to_vec()),
-            ];
-            let bytes = file::to_safetensors(&audited.record, &tensors)?;
-            files::write_atomically(&path, &bytes).map_err(|source| RunError::Io { path, source })?;
-        }
-        let write = |inputs: &mut BufWriter<File>| {
-            serde_json::to_writer(&mut *inputs, &audited.record)?;
-            inputs.write_all(b"\n")?;
-            inputs.flush()?;
-            inputs.get_ref().sync_data()
-        };
-        write(&mut self.inputs).map_err(|source| RunError::Io { path: self.path.join(INPUTS_FILE), source })
-    }
-
-    fn finish(&mut self, summary: &Summary) -> Result<(), RunError> {
-        let path = self.path.join(SUMMARY_FILE);
-        let write = || {
-            let mut json = serde_json::to_vec_pretty(summary)?;
-            json.push(b'\n');
-            files::write_atomically(&path, &json)
-        };
-        write().map_err(|source| RunError::Io { path: path.clone(), source })
-    }
-}
-
-/// Where a run keeps the perturbation of an input.
-#[must_use]
-pub fn perturbation_path(folder: &Path, input: usize) -> PathBuf {
-    folder.join(PERTURBATIONS_FOLDER).join(format!("{input:06}.{PERTURBATION_EXTENSION}"))
-}
-
-/// Reads `run.json`.
-///
-/// # Errors
-/// If it is missing or malformed.
-pub fn read_run_file(folder: &Path) -> Result<RunFile, RunError> {
-    let path = folder.join(RUN_FILE);
-    let text = files::read_regular(&path).map_err(|source| RunError::Unreadable { path: path.clone(), source })?;
-    serde_json::from_slice(&text).map_err(|source| RunError::Malformed { path, line: source.line(), source })
-}
-
-/// Reads the records of a run. A last line without its end is what a killed run leaves; it is not counted.
-///
-/// # Errors
-/// If the file is missing, a whole line is malformed, or the records are not those of consecutive inputs.
-pub fn read_records(folder: &Path, identity: &RunIdentity) -> Result<Vec<InputRecord>, RunError> {
-    Ok(read_lines(folder, identity)?.into_iter().map(|(record, _)| record).collect())
-}
-
-/// The records of a run, each with the position in bytes at which its line ends.
-fn read_lines(folder: &Path, identity: &RunIdentity) -> Result<Vec<(InputRecord, usize)>, RunError> {
-    let path = folder.join(INPUTS_FILE);
-    let bytes = files::read_regular(&path).map_err(|source| RunError::Unreadable { path: path.clone(), source })?;
-    let mut records = Vec::new();
-    let mut end = 0;
-    for (index, line) in bytes.split_inclusive(|&byte| byte == b'\n').enumerate() {
-        if !line.ends_with(b"\n") {
-            break;
-        }
-        let record: InputRecord = serde_json::from_slice(line).map_err(|source| RunError::Malformed {
-            path: path.clone(),
-            line: index + 1,
-            source,
-        })?;
-        let expected = identity.first.saturating_add(index);
-        if record.input != expected || index >= identity.inputs {
-            return Err(RunError::Order { path, line: index + 1, expected, found: record.input });
-        }
-        end += line.len();
-        records.push((record, end));
-    }
-    Ok(records)
-}
-
-/// Whether the perturbation that a record claims is there and was written with this record.
-fn has_its_perturbation(folder: &Path, record: &InputRecord) -> bool {
-    if record.best_attack.is_none() {
-        return true;
-    }
-    let path = perturbation_path(folder, record.input);
-    let Ok(bytes) = files::read_regular(&path) else { return false };
-    let stored =
-        file::read_metadata(&bytes, &path).ok().and_then(|text| serde_json::from_str::<InputRecord>(&text).ok());
-    stored.as_ref() == Some(record) && file::read_tensors(&bytes, &path).is_ok()
-}
-
-/// The finished records of the run that is there, after cutting off what a kill left half-written, and everything from
-/// the first record on whose perturbation is lost, damaged or another record's.
-fn finished_inputs(folder: &Path, run: &RunFile, inputs: &File) -> Result<Vec<InputRecord>, RunError> {
-    let there = read_run_file(folder)?;
-    if let Some(what) = there.identity.difference(&run.identity) {
-        return Err(RunError::OtherRun { path: folder.to_owned(), what });
-    }
-    let lines = read_lines(folder, &there.identity)?;
-    let kept: Vec<_> = lines.into_iter().take_while(|(record, _)| has_its_perturbation(folder, record)).collect();
-    let length = kept.last().map_or(0, |(_, end)| *end);
-    inputs.set_len(length as u64).map_err(|source| RunError::Io { path: folder.join(INPUTS_FILE), source })?;
-    Ok(kept.into_iter().map(|(record, _)| record).collect())
-}
-
-/// Removes what another run left and writes what this one is.
-fn start_anew(folder: &Path, run: &RunFile, inputs: &File) -> io::Result<()> {
-    inputs.set_len(0)?;
-    let left = std::fs::read_dir(folder.join(PERTURBATIONS_FOLDER))?;
-    for entry in left {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == PERTURBATION_EXTENSION) {
-            std::fs::remove_file(path)?;
-        }
-    }
-    match std::fs::remove_file(folder.join(SUMMARY_FILE)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut json = serde_json::to_vec_pretty(run)?;
-    json.push(b'\n');
-    files::write_atomically(&folder.join(RUN_FILE), &json)
 }

@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::record::{InputRecord, Outcome};
+use super::gathering::Gathering;
+use super::record::InputRecord;
 use crate::attack::AttackKind;
 use crate::certificate::Method;
-use crate::quantity::{extended, Probability};
-use crate::stats::{self, DescriptionError};
+use crate::quantity::extended;
 
 /// Median and range of one quantity over the inputs that have it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -70,7 +70,7 @@ pub struct Association {
 }
 
 /// How good the linearisation of the decoder is for the unperturbed damage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Linearization {
     /// Inputs that have r* and a minimum r.
@@ -126,16 +126,16 @@ pub struct Summary {
 }
 
 /// Failure probability of the interval of the dataset's margin.
-const MEAN_FAILURE_PROBABILITY: f64 = 0.05;
+pub(super) const MEAN_FAILURE_PROBABILITY: f64 = 0.05;
 
 /// A quantity's name, kind, unit and place in a record.
-type Column = (&'static str, QuantityKind, &'static str, fn(&InputRecord) -> Option<f64>);
+pub(super) type Column = (&'static str, QuantityKind, &'static str, fn(&InputRecord) -> Option<f64>);
 
-const INPUT_UNITS: &str = "input units";
+pub(super) const INPUT_UNITS: &str = "input units";
 const OUTPUT_UNITS: &str = "output units";
 use QuantityKind::{Estimate, LowerBound, UpperBound};
 
-const COLUMNS: [Column; 21] = [
+pub(super) const COLUMNS: [Column; 21] = [
     ("r", Estimate, OUTPUT_UNITS, |r| Some(r.radius?.get())),
     ("minimum r (Algorithm 1)", Estimate, OUTPUT_UNITS, |r| Some(r.minimum_radius?.estimate.get())),
     ("r*, first order", Estimate, OUTPUT_UNITS, |r| Some(r.linearization?.radii.exact.get())),
@@ -160,15 +160,15 @@ const COLUMNS: [Column; 21] = [
 ];
 
 /// Only affine models have these.
-const EXACT: [Column; 2] = [
+pub(super) const EXACT: [Column; 2] = [
     ("exact margin ≥", LowerBound, INPUT_UNITS, |r| Some(r.exact_margin?.lower.get())),
     ("exact margin ≤", UpperBound, INPUT_UNITS, |r| Some(r.exact_margin?.upper.get())),
 ];
 
 /// A bound's name and place in a record.
-type Bound = (&'static str, fn(&InputRecord) -> Option<f64>);
+pub(super) type Bound = (&'static str, fn(&InputRecord) -> Option<f64>);
 
-const BOUNDS: [Bound; 3] = [("theorem1", theorem1), ("operator", operator), ("whitened", whitened)];
+pub(super) const BOUNDS: [Bound; 3] = [("theorem1", theorem1), ("operator", operator), ("whitened", whitened)];
 
 fn theorem1(record: &InputRecord) -> Option<f64> {
     Some(record.first_order?.theorem1.get())
@@ -186,13 +186,6 @@ fn certified(record: &InputRecord) -> Option<f64> {
     Some(record.certified?.best.get())
 }
 
-/// On how many inputs each argument is the best; only those that are on any.
-fn best_certificates(records: &[InputRecord]) -> Vec<(Method, usize)> {
-    let best = |method| records.iter().filter(|r| r.certified.is_some_and(|c| c.method == Some(method))).count();
-    let counted = Method::ALL.map(|method| (method, best(method)));
-    counted.into_iter().filter(|(_, count)| *count > 0).collect()
-}
-
 fn printed_over_exact(record: &InputRecord) -> Option<f64> {
     let radii = record.linearization?.radii;
     (radii.exact.get() > 0.0).then(|| radii.printed.get() / radii.exact.get())
@@ -202,28 +195,18 @@ fn probability_difference(record: &InputRecord) -> Option<f64> {
     Some((record.probability?.estimate.get() - record.linearization?.probability.get()).abs())
 }
 
-fn margin(record: &InputRecord) -> Option<f64> {
+pub(super) fn margin(record: &InputRecord) -> Option<f64> {
     Some(record.margin_upper?.get())
 }
 
 /// The smallest upper bound of R(x) that is known.
-fn smallest_upper(record: &InputRecord) -> Option<f64> {
+pub(super) fn smallest_upper(record: &InputRecord) -> Option<f64> {
     let exact = record.exact_margin.map(|exact| exact.upper.get()).filter(|upper| upper.is_finite());
     [margin(record), exact].into_iter().flatten().reduce(f64::min)
 }
 
-fn spread(values: impl Iterator<Item = f64>) -> Option<Spread> {
-    let values: Vec<f64> = values.filter(|value| !value.is_nan()).collect();
-    Some(Spread {
-        inputs: values.len(),
-        median: stats::median(&values).ok()?,
-        min: stats::min(&values).ok()?,
-        max: stats::max(&values).ok()?,
-    })
-}
-
 impl NamedSpread {
-    fn new(quantity: &str, kind: QuantityKind, unit: &str, spread: Option<Spread>) -> Self {
+    pub(super) fn new(quantity: &str, kind: QuantityKind, unit: &str, spread: Option<Spread>) -> Self {
         Self { quantity: quantity.to_owned(), kind, unit: unit.to_owned(), spread }
     }
 }
@@ -232,108 +215,16 @@ impl Summary {
     /// Summarises the records of a finished audit.
     #[must_use]
     pub fn of(records: &[InputRecord]) -> Self {
-        let count = |outcome| records.iter().filter(|record| record.outcome == outcome).count();
-        let mut spreads: Vec<NamedSpread> = COLUMNS
-            .iter()
-            .map(|&(quantity, kind, unit, get)| {
-                NamedSpread::new(quantity, kind, unit, spread(records.iter().filter_map(get)))
-            })
-            .collect();
-        spreads.extend(EXACT.iter().filter_map(|&(quantity, kind, unit, get)| {
-            let exact = spread(records.iter().filter_map(get))?;
-            Some(NamedSpread::new(quantity, kind, unit, Some(exact)))
-        }));
-        spreads.extend(attack_kinds(records).into_iter().map(|kind| attack_spread(records, kind)));
-        spreads.extend(BOUNDS.iter().map(|(name, bound)| ratio_spread(records, name, *bound)));
-        Self {
-            inputs: records.len(),
-            bracketed: count(Outcome::Bracketed),
-            undecided: count(Outcome::Undecided),
-            alarms: count(Outcome::Alarm),
-            failed: count(Outcome::Failed),
-            abstentions: records.iter().filter(|record| record.first_order.is_none()).count(),
-            spreads,
-            associations: BOUNDS.iter().map(|(name, bound)| association(records, name, *bound)).collect(),
-            linearization: linearization(records),
-            dataset_margin: dataset_margin(records),
-            best_certificates: best_certificates(records),
-            best_attacks: attack_kinds(records)
-                .into_iter()
-                .map(|kind| (kind, records.iter().filter(|record| record.best_attack == Some(kind)).count()))
-                .collect(),
-        }
+        let mut gathering = Gathering::default();
+        records.iter().for_each(|record| gathering.add(record));
+        gathering.summary()
     }
-}
-
-/// The attacks that were run, in the order in which they appear.
-fn attack_kinds(records: &[InputRecord]) -> Vec<AttackKind> {
-    let mut kinds = Vec::new();
-    for attack in records.iter().flat_map(|record| &record.attacks) {
-        if !kinds.contains(&attack.attack) {
-            kinds.push(attack.attack);
-        }
-    }
-    kinds
-}
-
-fn attack_spread(records: &[InputRecord], kind: AttackKind) -> NamedSpread {
-    let uppers = records.iter().filter_map(|record| {
-        let attack = record.attacks.iter().find(|attack| attack.attack == kind)?;
-        Some(attack.margin_upper?.get())
-    });
-    NamedSpread::new(&format!("margin, {kind}"), UpperBound, INPUT_UNITS, spread(uppers))
-}
-
-fn ratio_spread(records: &[InputRecord], name: &str, bound: fn(&InputRecord) -> Option<f64>) -> NamedSpread {
-    let ratios = records.iter().filter_map(|record| Some(margin(record)? / bound(record)?));
-    NamedSpread::new(&format!("margin / {name}"), Estimate, "ratio", spread(ratios))
-}
-
-fn association(records: &[InputRecord], name: &str, bound: fn(&InputRecord) -> Option<f64>) -> Association {
-    let pairs = records.iter().filter_map(|record| Some((bound(record)?, margin(record)?)));
-    let (x, y): (Vec<f64>, Vec<f64>) = pairs.filter(|(x, y)| x.is_finite() && y.is_finite()).unzip();
-    // Two points always lie on a line.
-    let enough = x.len() >= 3;
-    let of = |statistic: fn(&[f64], &[f64]) -> Result<f64, DescriptionError>| statistic(&x, &y).ok().filter(|_| enough);
-    let line = stats::least_squares_line(&x, &y).ok().filter(|_| enough);
-    Association {
-        bound: name.to_owned(),
-        inputs: x.len(),
-        pearson: of(stats::pearson),
-        spearman: of(stats::spearman),
-        slope: line.map(|line| line.slope),
-        intercept: line.map(|line| line.intercept),
-    }
-}
-
-fn linearization(records: &[InputRecord]) -> Linearization {
-    let found = records.iter().filter_map(|record| record.linearization);
-    Linearization {
-        inputs: found.clone().count(),
-        within_interval: found.filter(|found| found.within_interval).count(),
-    }
-}
-
-fn dataset_margin(records: &[InputRecord]) -> Option<DatasetMargin> {
-    let margins: Vec<f64> = records.iter().filter_map(smallest_upper).collect();
-    if margins.is_empty() {
-        return None;
-    }
-    let failure_probability = Probability::new(MEAN_FAILURE_PROBABILITY).ok()?;
-    let interval = stats::mean_with_interval(&margins, failure_probability).ok();
-    Some(DatasetMargin {
-        mean: margins.iter().sum::<f64>() / margins.len() as f64,
-        // A margin is never negative, so neither is its mean.
-        interval: interval.map(|interval| (interval.lower.max(0.0), interval.upper)),
-        confidence: 1.0 - MEAN_FAILURE_PROBABILITY,
-        inputs: margins.len(),
-        without_refutation: records.len() - margins.len(),
-    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audit::Outcome;
     use crate::bounds::FirstOrderLadder;
     use crate::quantity::{Estimate, UpperBound};
 

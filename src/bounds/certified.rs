@@ -7,6 +7,7 @@
 
 use nalgebra::{DMatrix, DVector};
 
+use crate::allowance::Allowance;
 use crate::certificate::{Evidence, ExactBound, Method, NetworkEvidence};
 use crate::linalg::{largest_eigenvalue_upper, rounded_up, scaled_on_both_sides};
 use crate::model::architecture::StdLink;
@@ -26,6 +27,8 @@ pub struct CertificationProblem<'a> {
     pub probability_lower: LowerBound,
     /// m.
     pub level: Probability,
+    /// What the search may use; where that runs out, it ends with what it has found.
+    pub allowance: &'a Allowance,
 }
 
 /// x ↦ the standard-deviation head's output s, and σ = link(s) + τ.
@@ -255,6 +258,9 @@ impl CertificationProblem<'_> {
         let (mut warm, mut obstacle): (Option<Visited>, _) = (None, None);
         let effort = self.effort();
         for visit in 0..effort.norms {
+            if self.allowance.spent().is_some() {
+                break;
+            }
             if high <= low * (1.0 + if visit == 0 { 4.0 * LINEAR_ROOM } else { effort.bracket }) || !high.is_finite() {
                 break;
             }

@@ -1,5 +1,7 @@
 //! Reading and writing certificates.
 
+use std::io::{BufRead, Read};
+
 use serde::de::DeserializeOwned;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -83,6 +85,14 @@ pub enum CertificateError {
         /// The input found.
         found: usize,
     },
+    /// The system refuses to read on.
+    #[error("line {line} cannot be read: {reason}")]
+    Unreadable {
+        /// The line, from 1.
+        line: usize,
+        /// What the system says.
+        reason: String,
+    },
     /// More entries than the header announces.
     #[error("line {line}: the header announces {inputs} inputs, and here is one more")]
     TooMany {
@@ -100,7 +110,7 @@ pub struct CertificateFile {
     pub header: Header,
     /// SHA-256 of the first line without its end, in hexadecimal.
     pub run: String,
-    /// The entries of inputs `header.first`, …; fewer than `header.inputs` where the run was interrupted.
+    /// The entries of the inputs in `header.range()`, in order; fewer where the run was interrupted.
     pub entries: Vec<Entry>,
     /// Bytes of header and entries; what follows was being written when the run was interrupted.
     pub length: usize,
@@ -128,26 +138,82 @@ impl CertificateFile {
     /// # Errors
     /// The first [`CertificateError`] from the top.
     pub fn parse(bytes: &[u8]) -> Result<Self, CertificateError> {
-        let mut lines = bytes.split_inclusive(|&byte| byte == b'\n').enumerate();
-        let (_, first) = lines.next().ok_or(CertificateError::Empty)?;
-        let text = whole(first, 1)?;
+        let mut reader = CertificateReader::new(bytes)?;
+        let mut entries = Vec::new();
+        while let Some(entry) = reader.next_entry()? {
+            entries.push(entry);
+        }
+        let CertificateReader { header, run, length, .. } = reader;
+        // Every line was read from `bytes`, so their length fits.
+        Ok(Self { header, run, entries, length: usize::try_from(length).unwrap_or(bytes.len()) })
+    }
+}
+
+/// A certificate read entry by entry, with the checks of [`CertificateFile`].
+#[derive(Debug)]
+pub struct CertificateReader<R> {
+    lines: R,
+    header: Header,
+    run: String,
+    entries: usize,
+    length: u64,
+}
+
+impl<R: BufRead> CertificateReader<R> {
+    /// Reads the header.
+    ///
+    /// # Errors
+    /// [`CertificateError`] where there is none.
+    pub fn new(mut lines: R) -> Result<Self, CertificateError> {
+        let first = next_line(&mut lines, 1)?.ok_or(CertificateError::Empty)?;
+        let text = whole(&first, 1)?;
         check_version(text)?;
         let header: Header = decode(text, 1)?;
         let run = sha256(text);
-        let mut entries: Vec<Entry> = Vec::new();
-        let mut length = first.len();
-        for (index, bytes) in lines {
-            if bytes.first() == Some(&UNCOMMITTED) {
-                break;
-            }
-            let line = index + 1;
-            let entry: Entry = decode(whole(bytes, line)?, line)?;
-            check_place(&header, &run, &entries, &entry, line)?;
-            length += bytes.len();
-            entries.push(entry);
-        }
-        Ok(Self { header, run, entries, length })
+        Ok(Self { lines, header, run, entries: 0, length: first.len() as u64 })
     }
+
+    /// The first line.
+    #[must_use]
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Entries read so far.
+    #[must_use]
+    pub fn entries(&self) -> usize {
+        self.entries
+    }
+
+    /// Bytes of the header and of the entries read so far.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// The next entry; none after the last one.
+    ///
+    /// # Errors
+    /// The [`CertificateError`] of its line.
+    pub fn next_entry(&mut self) -> Result<Option<Entry>, CertificateError> {
+        let line = self.entries + 2;
+        let Some(bytes) = next_line(&mut self.lines, line)?.filter(|bytes| bytes.first() != Some(&UNCOMMITTED)) else {
+            return Ok(None);
+        };
+        let entry: Entry = decode(whole(&bytes, line)?, line)?;
+        check_place(&self.header, &self.run, self.entries, &entry, line)?;
+        self.entries += 1;
+        self.length += bytes.len() as u64;
+        Ok(Some(entry))
+    }
+}
+
+/// The next line with its end, if it has one; at most one byte more than the longest line has.
+fn next_line(lines: &mut impl BufRead, line: usize) -> Result<Option<Vec<u8>>, CertificateError> {
+    let mut bytes = Vec::new();
+    let read = lines.by_ref().take(LONGEST_LINE as u64 + 1).read_until(b'\n', &mut bytes);
+    read.map_err(|error| CertificateError::Unreadable { line, reason: error.to_string() })?;
+    Ok((!bytes.is_empty()).then_some(bytes))
 }
 
 /// A line without its end.
@@ -181,22 +247,18 @@ fn decode<T: DeserializeOwned + Serialize>(text: &[u8], line: usize) -> Result<T
     Ok(value)
 }
 
-fn check_place(
-    header: &Header,
-    run: &str,
-    before: &[Entry],
-    entry: &Entry,
-    line: usize,
-) -> Result<(), CertificateError> {
+/// Whether an entry after `before` others belongs there.
+fn check_place(header: &Header, run: &str, before: usize, entry: &Entry, line: usize) -> Result<(), CertificateError> {
     if entry.run != run {
         return Err(CertificateError::OtherRun { line, expected: run.to_owned(), found: entry.run.clone() });
     }
-    let expected = header.first.saturating_add(before.len());
-    if (header.first..expected).contains(&entry.input) {
+    let range = header.range();
+    let expected = range.start.saturating_add(before);
+    if (range.start..expected).contains(&entry.input) {
         return Err(CertificateError::Duplicate { line, input: entry.input });
     }
-    if before.len() >= header.inputs {
-        return Err(CertificateError::TooMany { line, inputs: header.inputs });
+    if before >= range.len() {
+        return Err(CertificateError::TooMany { line, inputs: range.len() });
     }
     if entry.input != expected {
         return Err(CertificateError::Order { line, expected, found: entry.input });

@@ -8,11 +8,13 @@
 mod exact;
 mod file;
 mod schema;
+mod shard;
 
 pub use exact::ExactBound;
 pub(crate) use file::UNCOMMITTED;
-pub use file::{encode, sha256, CertificateError, CertificateFile};
+pub use file::{encode, sha256, CertificateError, CertificateFile, CertificateReader};
 pub use schema::{
     Claim, DataIdentity, Draws, Entry, Evidence, Header, LayerScalings, Method, ModelIdentity, NetworkEvidence,
     Outcome, Streams, FORMAT, GENERATOR, SEMANTICS,
 };
+pub use shard::{range_of, Shard, ShardError};

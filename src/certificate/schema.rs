@@ -1,8 +1,11 @@
 //! What a certificate holds.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use super::exact::ExactBound;
+use super::shard::{range_of, Shard};
 use crate::quantity::{LowerBound, Probability, Radius, RadiusRule, Threat};
 
 /// Version of the layout and of what its fields mean.
@@ -36,7 +39,8 @@ pub struct Header {
     pub failure_probability: Probability,
     /// Index of the first input within the data.
     pub first: usize,
-    /// How many inputs share the failure probability; a finished certificate has as many entries.
+    /// How many inputs share the failure probability; a finished certificate has as many entries, a finished shard those
+    /// of its part.
     pub inputs: usize,
     /// Where r comes from.
     pub radius_rule: RadiusRule,
@@ -52,6 +56,13 @@ pub struct Header {
     pub model: ModelIdentity,
     /// The data.
     pub data: DataIdentity,
+    /// Time after which the work on an input was given up, which makes it undecided; where that happens depends on the
+    /// machine. None without such a limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine_dependent_milliseconds_per_input: Option<u64>,
+    /// The part of the inputs that this file is about; none where it is about all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Shard>,
 }
 
 /// How the random streams are named and what they are.
@@ -230,6 +241,12 @@ impl Header {
             self.level.get(),
             self.failure_probability.get(),
         )
+    }
+
+    /// The inputs that a finished certificate with this header has entries of.
+    #[must_use]
+    pub fn range(&self) -> Range<usize> {
+        range_of(self.shard, self.first, self.inputs)
     }
 
     /// The name of a stream for one input.

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::limits::{DrawArguments, ShardArguments, TimeArguments};
+use super::merge::MergeArguments;
 use crate::attack::{AttackKind, PixelBox, Threat};
 use crate::audit::run::DataChoice;
 use crate::claims::{DEFAULT_CASES, MAX_CASES};
@@ -40,6 +42,13 @@ pub(crate) enum Command {
     /// certified radius above 0, 3 if one has none.
     #[command(after_long_help = CERTIFY_EXAMPLES, allow_negative_numbers = true)]
     Certify(Box<CertifyArguments>),
+    /// Join the shards of an audit or a certificate: byte for byte what one process would have written.
+    ///
+    /// Refuses missing, repeated and unfinished shards and those of different runs, and then writes nothing. Exit status as
+    /// that of the whole audit or certificate; 2 if the shards do not go together, 3 if one is unfinished, 5 if something
+    /// cannot be read or written.
+    #[command(after_long_help = super::merge::EXAMPLES)]
+    Merge(MergeArguments),
     /// Check a certificate with code that shares nothing with the code that wrote it.
     ///
     /// Evaluates the networks, bounds every norm, redraws the noise and derives each radius anew. Exit status 0 if every
@@ -117,11 +126,16 @@ const AUDIT_EXAMPLES: &str = "Examples:
   vaecert audit
   vaecert audit --model mnist.safetensors --data mnist --data-dir data/mnist --inputs 25 --out run
   vaecert audit --out run --resume
+  vaecert audit --inputs 10000 --time 2h --out run          (stops after two hours; again with --resume)
+  vaecert audit --inputs 10000 --shard 0/4 --out shard-0    (one of four machines; then vaecert merge)
+  vaecert audit --draws-per-input 40000 --time-per-input 5m
   vaecert audit --r 4.0 --threat joint --attack max-damage,random --box 0,1 --json";
 
 const CERTIFY_EXAMPLES: &str = "Examples:
   vaecert certify
   vaecert certify --model mnist.safetensors --data mnist --data-dir data/mnist --inputs 100 --out mnist.jsonl
+  vaecert certify --inputs 10000 --time 2h --out c.jsonl           (stops after two hours; again with --resume)
+  vaecert certify --inputs 10000 --shard 0/4 --out shard-0.jsonl   (one of four machines; then vaecert merge)
   vaecert certify --threat joint --r 4.0 --failure-probability 1e-6 --explain";
 
 const VERIFY_EXAMPLES: &str = "Examples:
@@ -410,6 +424,12 @@ pub(crate) struct AuditArguments {
     #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
     #[command(flatten)]
+    pub(crate) shard: ShardArguments,
+    #[command(flatten)]
+    pub(crate) time: TimeArguments,
+    #[command(flatten)]
+    pub(crate) budget: DrawArguments,
+    #[command(flatten)]
     pub(crate) compute: ComputeArguments,
 }
 
@@ -441,6 +461,10 @@ pub(crate) struct CertifyArguments {
     /// Print the lines of the certificate instead of a table.
     #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) shard: ShardArguments,
+    #[command(flatten)]
+    pub(crate) time: TimeArguments,
     /// Threads; results do not depend on it. Default: as many as the machine has.
     #[arg(long, value_name = "N", value_parser = threads)]
     pub(crate) threads: Option<NonZeroUsize>,

@@ -1,17 +1,19 @@
 //! `vaecert audit`.
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use super::args::{AuditArguments, ProtocolArgument};
 use super::exit_code::ExitCode;
 use super::failure::Failure;
+use super::limits;
 use super::table;
 use super::terminal::Terminal;
 use super::train::train_default;
 use crate::attack::Effort;
 use crate::audit::input::AuditedModel;
-use crate::audit::run::{Existing, RunFile, RunFolder};
-use crate::audit::{Audit, AuditPlan, RunIdentity, Summary};
+use crate::audit::run::{Existing, Progressed, Records, RunFile, RunFolder};
+use crate::audit::{Audit, AuditPlan, InputRecord, Outcome, RunIdentity, Summary};
 use crate::files;
 use crate::margin::{Protocol, SearchPlan};
 use crate::model::{embedded, Model, ModelError};
@@ -28,6 +30,7 @@ pub(super) const DEFAULT_RUNS_FOLDER: &str = "vaecert-runs";
 
 /// Audits inputs, prints them as they finish, then the summary.
 pub(crate) fn audit(arguments: AuditArguments) -> Result<ExitCode, Failure> {
+    let ends = arguments.time.ends(Instant::now());
     let plan = plan(&arguments)?;
     plan.check()?;
     let workers = Workers::new(arguments.compute.threads)?;
@@ -37,7 +40,7 @@ pub(crate) fn audit(arguments: AuditArguments) -> Result<ExitCode, Failure> {
     let choice = arguments.chosen.choice()?;
     let source = choice.source.absolute();
     let dataset = choice.source.load(choice.split, choice.seed)?;
-    let identity = RunIdentity::new(&model, &device, choice, &dataset, plan)?;
+    let identity = RunIdentity::new(&model, &device, choice, &dataset, plan)?.of_shard(arguments.shard.shard)?;
 
     let path = arguments.out.clone().unwrap_or_else(|| default_folder(&identity));
     let run_file = RunFile { identity: identity.clone(), model: model_path(&arguments), source };
@@ -45,8 +48,9 @@ pub(crate) fn audit(arguments: AuditArguments) -> Result<ExitCode, Failure> {
     if arguments.train {
         model.save(&path.join(TRAINED_MODEL_FILE))?;
     }
+    let inputs = identity.range().len();
     if folder.finished() > 0 {
-        let taken = format!("{} of {} inputs taken from {}", folder.finished(), identity.inputs, path.display());
+        let taken = format!("{} of {inputs} inputs taken from {}", folder.finished(), path.display());
         terminal.note(&format!("{taken}; --overwrite computes them again"));
     }
     let max_norm = identity.plan.search.max_norm;
@@ -57,13 +61,15 @@ pub(crate) fn audit(arguments: AuditArguments) -> Result<ExitCode, Failure> {
     }
     let audited = AuditedModel::new(&model.vae, &device)?;
     let mut taken_over = folder.finished();
-    terminal.begin("inputs", identity.inputs, taken_over);
+    terminal.begin("inputs", inputs, taken_over);
     let audit = Audit { model: &audited, dataset: &dataset, identity: &identity };
-    let records = audit.run(&workers, Some(&mut folder), |record| {
+    let mut so_far = SoFar::default();
+    let progressed = audit.run_until(&workers, Some(&mut folder), ends, |record| {
+        so_far.add(record);
         if taken_over > 0 {
             taken_over -= 1;
         } else {
-            terminal.step(record.outcome.word());
+            terminal.step(&so_far.text());
         }
         if arguments.json {
             terminal.print(&(serde_json::to_string(record)? + "\n"))
@@ -72,13 +78,16 @@ pub(crate) fn audit(arguments: AuditArguments) -> Result<ExitCode, Failure> {
         }
     });
     terminal.end();
-    let records = records?;
-    let summary = Summary::of(&records);
+    let Progressed { summary, unfinished } = progressed?;
+    if unfinished > 0 {
+        terminal.note(&limits::unfinished(summary.inputs, inputs, arguments.out.is_some()));
+        return Ok(if summary.alarms > 0 { ExitCode::NotMet } else { ExitCode::Undecided });
+    }
     if arguments.json {
         let line = serde_json::json!({ "summary": summary });
         terminal.print(&format!("{line}\n"))?;
     } else {
-        terminal.print(&table::minimum_radii(&records))?;
+        print_minimum_radii(&terminal, &path, &identity)?;
         terminal.print(&table::summary(&summary))?;
         terminal
             .print(&format!("written to {}; check the perturbations with: vaecert replay {0}\n", path.display()))?;
@@ -89,7 +98,47 @@ pub(crate) fn audit(arguments: AuditArguments) -> Result<ExitCode, Failure> {
 /// The file that holds the model of `audit --train`.
 const TRAINED_MODEL_FILE: &str = "model.safetensors";
 
-fn exit_code(summary: &Summary) -> ExitCode {
+/// Prints the second table from the records in a folder, one after the other.
+pub(super) fn print_minimum_radii(terminal: &Terminal, folder: &Path, identity: &RunIdentity) -> Result<(), Failure> {
+    let mut is_first = true;
+    for record in Records::open(folder, identity)? {
+        let Some(row) = table::minimum_radius_row(&record?) else { continue };
+        if is_first {
+            terminal.print(&table::minimum_radius_titles())?;
+        }
+        is_first = false;
+        terminal.print(&row)?;
+    }
+    Ok(())
+}
+
+/// What the progress bar says of the inputs that are finished.
+#[derive(Default)]
+struct SoFar {
+    certified: usize,
+    open: usize,
+    alarms: usize,
+}
+
+impl SoFar {
+    fn add(&mut self, record: &InputRecord) {
+        self.certified += usize::from(record.certified.is_some_and(|certified| certified.best.get() > 0.0));
+        self.open += usize::from(matches!(record.outcome, Outcome::Undecided | Outcome::Failed));
+        self.alarms += usize::from(record.outcome == Outcome::Alarm);
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!("{} certified", self.certified);
+        for (count, what) in [(self.open, "undecided"), (self.alarms, "ALARMS")] {
+            if count > 0 {
+                text += &format!(", {count} {what}");
+            }
+        }
+        text
+    }
+}
+
+pub(super) fn exit_code(summary: &Summary) -> ExitCode {
     if summary.alarms > 0 {
         ExitCode::NotMet
     } else if summary.bracketed < summary.inputs {
@@ -183,5 +232,7 @@ fn plan(arguments: &AuditArguments) -> Result<AuditPlan, Failure> {
             effort: Effort { restarts: arguments.restarts, steps: arguments.steps, draws: arguments.attack_draws },
         },
         seed: Seed(arguments.seed),
+        draws_per_input: arguments.budget.per_input(arguments.chosen.inputs),
+        machine_dependent_milliseconds_per_input: arguments.time.milliseconds_per_input(),
     })
 }

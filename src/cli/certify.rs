@@ -2,15 +2,17 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use super::args::CertifyArguments;
 use super::audit::{model_file, DEFAULT_RUNS_FOLDER};
 use super::exit_code::ExitCode;
 use super::failure::Failure;
+use super::limits;
 use super::table::short;
 use super::terminal::Terminal;
 use crate::audit::certificates::JudgedModel;
-use crate::audit::certify::{header, CertificateWriter, ExistingCertificate};
+use crate::audit::certify::{shard_header, CertificateWriter, ExistingCertificate};
 use crate::audit::AuditPlan;
 use crate::certificate::{encode, sha256, Entry, Header, Outcome};
 use crate::progress::Progress;
@@ -21,19 +23,21 @@ use crate::threads::Workers;
 
 /// Certifies inputs, prints them as they finish, then a summary.
 pub(crate) fn certify(arguments: &CertifyArguments) -> Result<ExitCode, Failure> {
+    let ends = arguments.time.ends(Instant::now());
     let plan = plan(arguments)?;
     let workers = Workers::new(arguments.threads)?;
     let (model, bytes, name) = model_file(arguments.model.as_deref())?;
     let choice = arguments.chosen.choice()?;
     let dataset = choice.source.load(choice.split, choice.seed)?;
-    let header = header(&model, &bytes, &choice, &dataset, &plan)?;
+    let header = shard_header(&model, &bytes, &choice, &dataset, &plan, arguments.shard.shard)?;
     let path = arguments.out.clone().unwrap_or_else(|| default_file(&header));
     let judged = JudgedModel::new(&model.vae)?;
     let mut writer = CertificateWriter::open(&path, header.clone(), existing(arguments))?;
     let mut terminal = Terminal::new();
-    let mut taken_over = writer.finished().len();
+    let inputs = header.range().len();
+    let mut taken_over = writer.finished();
     if taken_over > 0 {
-        let taken = format!("{taken_over} of {} inputs taken from {}", header.inputs, path.display());
+        let taken = format!("{taken_over} of {inputs} inputs taken from {}", path.display());
         terminal.note(&format!("{taken}; --overwrite computes them again"));
     }
     if arguments.json {
@@ -41,9 +45,9 @@ pub(crate) fn certify(arguments: &CertifyArguments) -> Result<ExitCode, Failure>
     } else {
         terminal.print(&heading(&header, &name))?;
     }
-    terminal.begin("inputs", header.inputs, taken_over);
+    terminal.begin("inputs", inputs, taken_over);
     let mut summary = Summary::default();
-    let outcome = writer.run(&workers, &judged, &dataset, |entry| {
+    let outcome = writer.run(&workers, &judged, &dataset, ends, |entry| {
         summary.add(entry);
         if taken_over > 0 {
             taken_over -= 1;
@@ -58,11 +62,14 @@ pub(crate) fn certify(arguments: &CertifyArguments) -> Result<ExitCode, Failure>
         terminal.print(&(row(entry) + &explanation))
     });
     terminal.end();
-    outcome?;
+    if outcome? > 0 {
+        terminal.note(&limits::unfinished(summary.entries, inputs, arguments.out.is_some()));
+        return Ok(ExitCode::Undecided);
+    }
     if !arguments.json {
         terminal.print(&summary.text(&path))?;
     }
-    Ok(if summary.certified == summary.entries { ExitCode::Met } else { ExitCode::Undecided })
+    Ok(summary.exit_code())
 }
 
 /// A file that nobody named is named after everything that decides its contents, so what is in it belongs there.
@@ -86,6 +93,7 @@ fn plan(arguments: &CertifyArguments) -> Result<AuditPlan, Failure> {
         threat: robustness.threat,
         selection_draws: robustness.selection_draws,
         estimation_draws: robustness.draws,
+        machine_dependent_milliseconds_per_input: arguments.time.milliseconds_per_input(),
         ..AuditPlan::standard(robustness.radius_rule()?, robustness.failure_probability, Seed(arguments.seed))
     };
     plan.check()?;
@@ -98,8 +106,9 @@ fn default_file(header: &Header) -> PathBuf {
 }
 
 fn heading(header: &Header, model: &str) -> String {
+    let part = header.shard.map_or_else(String::new, |shard| format!(", shard {shard} of {} inputs", header.inputs));
     format!(
-        "{}\nmodel {model} ({}), data {} ({}), {} draws per input, seed {}\ncertified is {}\n\n{:>5} {:>9} {:>7}  {:>11}  {}\n{:>5} {:>9} {:>7}  {:>11}\n",
+        "{}\nmodel {model} ({}), data {} ({}){part}, {} draws per input, seed {}\ncertified is {}\n\n{:>5} {:>9} {:>7}  {:>11}  {}\n{:>5} {:>9} {:>7}  {:>11}\n",
         header.claim,
         short(&header.model.file_sha256),
         header.data.name,
@@ -150,7 +159,7 @@ fn loose_lines(what: &str, looseness: &Looseness) -> String {
 
 /// Counts and certified radii.
 #[derive(Default)]
-struct Summary {
+pub(super) struct Summary {
     entries: usize,
     certified: usize,
     abstained: usize,
@@ -158,7 +167,8 @@ struct Summary {
 }
 
 impl Summary {
-    fn add(&mut self, entry: &Entry) {
+    /// Counts one more entry.
+    pub(super) fn add(&mut self, entry: &Entry) {
         self.entries += 1;
         self.abstained += usize::from(entry.outcome == Outcome::Abstained);
         let radius = entry.claim.as_ref().and_then(|claim| claim.certified_radius.get());
@@ -167,11 +177,31 @@ impl Summary {
         self.radii.push(radius.map_or(0.0, |radius| radius.get()));
     }
 
-    fn certified_so_far(&self) -> String {
+    pub(super) fn exit_code(&self) -> ExitCode {
+        if self.certified == self.entries {
+            ExitCode::Met
+        } else {
+            ExitCode::Undecided
+        }
+    }
+
+    /// What the progress bar says.
+    pub(super) fn certified_so_far(&self) -> String {
         format!("{} certified", self.certified)
     }
 
-    fn text(&self, path: &Path) -> String {
+    /// One line of JSON.
+    pub(super) fn json(&self) -> String {
+        let Self { entries, certified, abstained, .. } = self;
+        let undecided = entries - certified - abstained;
+        let summary = serde_json::json!({ "summary": {
+            "inputs": entries, "certified": certified, "abstained": abstained, "undecided": undecided,
+        }});
+        format!("{summary}\n")
+    }
+
+    /// For people.
+    pub(super) fn text(&self, path: &Path) -> String {
         let Self { entries, certified, abstained, radii } = self;
         let mut sorted = radii.clone();
         sorted.sort_by(f64::total_cmp);

@@ -6,6 +6,7 @@ use std::io;
 use super::exit_code::ExitCode;
 use crate::audit::certify::CertifyError;
 use crate::audit::linearization::LinearizationError;
+use crate::audit::merge::MergeError;
 use crate::audit::replay::ReplayError;
 use crate::audit::run::RunError;
 use crate::audit::PlanError;
@@ -117,6 +118,7 @@ impl From<RunError> for Failure {
             | RunError::NothingToResume { .. }
             | RunError::Range { .. }
             | RunError::NoInputs
+            | RunError::Shards { .. }
             | RunError::Shape { .. } => Self::new(ExitCode::Usage, error),
             _ => Self::new(ExitCode::Unreadable, error),
         }
@@ -134,6 +136,17 @@ impl From<CertifyError> for Failure {
             | CertifyError::OtherRun { .. } => Self::new(ExitCode::Usage, error),
             CertifyError::Encoding(_) | CertifyError::Tensor(_) => Self::new(ExitCode::Bug, error),
             _ => Self::new(ExitCode::Unreadable, error),
+        }
+    }
+}
+
+impl From<MergeError> for Failure {
+    fn from(error: MergeError) -> Self {
+        match error {
+            MergeError::Run(error) => error.into(),
+            MergeError::Certify(error) => error.into(),
+            MergeError::Unfinished { .. } => Self::new(ExitCode::Undecided, error),
+            _ => Self::new(ExitCode::Usage, error),
         }
     }
 }

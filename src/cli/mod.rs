@@ -9,7 +9,9 @@ pub mod exit_code;
 mod failure;
 pub mod gamma_sum;
 mod import;
+mod limits;
 mod linearization;
+mod merge;
 mod replay;
 pub mod table;
 mod terminal;
@@ -60,6 +62,7 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
     match arguments.command {
         Command::Audit(arguments) => audit::audit(*arguments),
         Command::Certify(arguments) => certify::certify(&arguments),
+        Command::Merge(arguments) => merge::merge(&arguments),
         Command::Verify(arguments) => verify::verify(&arguments),
         Command::Train(arguments) => train::train(*arguments),
         Command::Import(arguments) => import::import(&arguments),

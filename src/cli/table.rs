@@ -35,10 +35,12 @@ pub fn heading(identity: &RunIdentity, model_name: &str, threads: usize) -> Stri
         Protocol::Paper { decrement } => format!("walked down from {} by {decrement}", plan.search.max_norm),
     };
     let attacks: Vec<&str> = plan.attacks.iter().map(|kind| kind.name()).collect();
-    let last = identity.first + identity.inputs - 1;
+    let range = identity.range();
+    let part =
+        identity.shard.map_or_else(String::new, |shard| format!(", shard {shard} of {} inputs", identity.inputs));
     format!(
         "model   {model_name}, sha256 {}\n\
-         data    {} {}, inputs {} to {last}\n\
+         data    {} {}, inputs {} to {}{part}\n\
          threat  {}; level m = {}; {radius}\n\
          draws   {} estimate P(‖Δ(x,0)‖ ≤ r), {} decide on each perturbation; seed {}\n\
          attacks {}; norms {protocol}, up to {}{}\n\
@@ -46,7 +48,8 @@ pub fn heading(identity: &RunIdentity, model_name: &str, threads: usize) -> Stri
         short(&identity.model_sha256),
         identity.data,
         identity.split,
-        identity.first,
+        range.start,
+        range.end.saturating_sub(1),
         plan.threat,
         plan.level.get(),
         plan.estimation_draws,
@@ -178,14 +181,22 @@ pub fn minimum_radii(records: &[InputRecord]) -> String {
     if rows.is_empty() {
         return rows;
     }
+    minimum_radius_titles() + &rows
+}
+
+/// Titles of the columns of [`minimum_radius_row`].
+#[must_use]
+pub fn minimum_radius_titles() -> String {
     format!(
         "\nsmallest r with P(‖Δ(x,0)‖ ≤ r) > m: from draws (Algorithm 1, with its interval) and to first order (Proposition 1)\n\n\
-         {:>5} {:>8} {:>8} {:>8}  {:>8} {:>8}  {:>7} {:>7}  {:>8} {:>8} {:>5}  [] interval  * r*  T √Tr Σ  P printed\n{rows}",
+         {:>5} {:>8} {:>8} {:>8}  {:>8} {:>8}  {:>7} {:>7}  {:>8} {:>8} {:>5}  [] interval  * r*  T √Tr Σ  P printed\n",
         "input", "sampled", "≥", "≤", "r*", "smp./r*", "P 1st", "P smp.", "√Tr Σ", "printed", "rank"
     )
 }
 
-fn minimum_radius_row(record: &InputRecord) -> Option<String> {
+/// One row of [`minimum_radii`]; none where the input has no minimum radius.
+#[must_use]
+pub fn minimum_radius_row(record: &InputRecord) -> Option<String> {
     let (minimum, linearization, probability) = (record.minimum_radius?, record.linearization?, record.probability?);
     let radii = linearization.radii;
     let show = |value: Option<Estimate>| value.map_or_else(|| MISSING.to_owned(), |value| value.to_string());

@@ -55,7 +55,7 @@ pub(crate) fn verify(arguments: &VerifyArguments) -> Result<ExitCode, Failure> {
     );
     terminal.end();
     outcome?;
-    let missing = header.inputs - certificate.entries.len();
+    let missing = header.range().len().saturating_sub(certificate.entries.len());
     let tally = Tally::of(&reports, missing);
     terminal.print(&if arguments.json { tally.json() } else { tally.text(path) })?;
     Ok(tally.exit_code())

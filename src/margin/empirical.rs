@@ -8,6 +8,7 @@ use candle_core::Result;
 use serde::{Deserialize, Serialize};
 
 use super::draws::{DrawCounts, Judge};
+use crate::allowance::Allowance;
 use crate::attack::{
     scaled, AscentNotes, Attack, AttackKind, AttackedInput, Constraint, Effort, PixelBox, Task, Victim,
 };
@@ -88,6 +89,8 @@ pub struct SearchTarget<'a> {
     pub failure_probability: Probability,
     /// Unit directions worth trying first.
     pub directions: &'a [Vec<f32>],
+    /// What the search may use; where that runs out, it ends with what it has found.
+    pub allowance: &'a Allowance,
 }
 
 /// Decisions that a bisecting search may make; fixed beforehand because each spends a share of the failure probability.
@@ -190,7 +193,9 @@ impl<'a> Search<'a> {
             self.decide_and_shorten(candidate)?;
         }
         if self.best.is_none() && !self.attack_at(self.plan.max_norm)? {
-            self.withstood = self.plan.max_norm;
+            if !self.is_stopped() {
+                self.withstood = self.plan.max_norm;
+            }
             return Ok(());
         }
         while let Some(refuted) = self.best.as_ref().map(|best| best.attacked.norm().get()) {
@@ -199,7 +204,8 @@ impl<'a> Search<'a> {
                 break;
             }
             let norm = if self.withstood > 0.0 { (refuted * self.withstood).sqrt() } else { refuted * DESCENT };
-            if !self.attack_at(norm)? {
+            // An attack that was not carried through says nothing about its norm.
+            if !self.attack_at(norm)? && !self.is_stopped() {
                 self.withstood = norm;
             }
         }
@@ -210,6 +216,9 @@ impl<'a> Search<'a> {
     fn walk_down(&mut self, decrement: f64) -> Result<()> {
         for index in 0..paper_norms(self.plan.max_norm, decrement) {
             let norm = self.plan.max_norm - index as f64 * decrement;
+            if self.is_stopped() {
+                break;
+            }
             let mut broken = false;
             for candidate in self.propose(norm)? {
                 broken = self.decide(candidate)?;
@@ -218,7 +227,9 @@ impl<'a> Search<'a> {
                 }
             }
             if !broken {
-                self.withstood = norm;
+                if !self.is_stopped() {
+                    self.withstood = norm;
+                }
                 break;
             }
         }
@@ -226,11 +237,18 @@ impl<'a> Search<'a> {
     }
 
     fn exhausted(&self) -> bool {
-        self.decisions >= self.decisions_allowed as u64
+        self.decisions >= self.decisions_allowed as u64 || self.is_stopped()
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.target.allowance.spent().is_some()
     }
 
     /// Runs the attack at one norm; whether its best proposal was refuting.
     fn attack_at(&mut self, norm: f64) -> Result<bool> {
+        if self.is_stopped() {
+            return Ok(false);
+        }
         let candidates = self.propose(norm)?;
         match self.most_promising(candidates)? {
             Some((candidate, inside)) if inside <= self.target.level.get() => self.decide_and_shorten(candidate),
@@ -266,6 +284,9 @@ impl<'a> Search<'a> {
         let input = self.target.victim.input();
         let target = self.steering_target();
         for exponent in (0..RAY_NORMS).rev() {
+            if self.is_stopped() {
+                break;
+            }
             let constraint = self.constraint(self.plan.max_norm * RAY_RATIO.powi(exponent));
             let on_ray = |direction: &Vec<f32>| {
                 let perturbation: Vec<f32> = direction.iter().map(|&d| scaled(d, constraint.norm)).collect();
@@ -342,7 +363,7 @@ impl<'a> Search<'a> {
 
     /// Decides on fresh draws whether a candidate breaks robustness; keeps the shortest that does.
     fn decide(&mut self, attacked: AttackedInput) -> Result<bool> {
-        if self.exhausted() {
+        if self.exhausted() || !self.target.allowance.take_draws(self.plan.decision_draws) {
             return Ok(false);
         }
         let mut stream = self.seed.stream(&format!("{}/decision/{}", self.name, self.decisions));

@@ -351,6 +351,8 @@ fn check_header(header: &Header) -> Result<(), Rejection> {
     same(step, "estimation stream", "input/{input}/estimation", &header.streams.estimation)?;
     same(Step::Words, "the claim", &header.words(), &header.claim)?;
     expect(header.inputs >= 1, step, || "no inputs".to_owned())?;
+    let has_inputs = header.shard.is_none_or(|shard| shard.count() <= header.inputs);
+    expect(has_inputs, step, || format!("more shards than the {} inputs", header.inputs))?;
     let within = |draws: u64| (1..=MOST_TRIALS).contains(&draws);
     expect(within(header.estimation_draws), step, || {
         format!("{} estimation draws, expected 1 to {MOST_TRIALS}", header.estimation_draws)

@@ -702,6 +702,8 @@ impl Case {
             },
             model: identity.0,
             data: identity.1,
+            machine_dependent_milliseconds_per_input: None,
+            shard: None,
         };
         header.claim = header.words();
         let model = Model::read(&file).unwrap();

@@ -11,6 +11,7 @@ use std::num::NonZeroUsize;
 use candle_core::{DType, Device, Tensor};
 use criterion::{criterion_group, criterion_main, Criterion};
 use nalgebra::{DMatrix, DVector};
+use vaecert::allowance::Allowance;
 use vaecert::attack::{Threat, Victim};
 use vaecert::audit::certificates::{JudgedModel, Requirement};
 use vaecert::audit::input::AuditedModel;
@@ -98,7 +99,8 @@ fn certified_input(c: &mut Criterion) {
     let requirement = Requirement { threat: Threat::Mean, radius: Radius::new(1.0).unwrap(), level: Probability::HALF };
     let probability = LowerBound::new(0.89).unwrap();
     c.bench_function("certified radii of one input, paper's MNIST net", |b| {
-        b.iter(|| judged.certificates(black_box(&judge), &requirement, probability).unwrap());
+        let free = Allowance::default();
+        b.iter(|| judged.certificates(black_box(&judge), &requirement, probability, &free).unwrap());
     });
 }
 

@@ -167,7 +167,7 @@ fn a_loss_that_blows_up_names_the_last_good_checkpoint() {
 #[test]
 fn every_command_explains_itself_with_examples() {
     let folder = tempfile::tempdir().unwrap();
-    for command in ["audit", "train", "replay", "linearization", "gamma-sum", "claims", "explain"] {
+    for command in ["audit", "certify", "merge", "train", "replay", "linearization", "gamma-sum", "claims", "explain"] {
         let answer = vaecert(folder.path(), &[command, "--help"]);
         assert_eq!(answer.code, 0);
         assert!(answer.stdout.contains("Examples:"), "{command}");
