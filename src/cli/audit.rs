@@ -132,7 +132,7 @@ fn model_path(arguments: &AuditArguments) -> Option<PathBuf> {
     arguments.model.as_deref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()))
 }
 
-fn default_folder(identity: &RunIdentity) -> PathBuf {
+pub(super) fn default_folder(identity: &RunIdentity) -> PathBuf {
     Path::new(DEFAULT_RUNS_FOLDER).join(table::short(&identity.sha256()))
 }
 

@@ -1,0 +1,284 @@
+//! `vaecert check`: an audit by a policy file, for continuous integration.
+
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::args::threads;
+use super::audit::{default_folder, named_model};
+use super::exit_code::ExitCode;
+use super::failure::Failure;
+use super::table::short;
+use super::terminal::Terminal;
+use crate::audit::input::AuditedModel;
+use crate::audit::run::{Existing, RunFile, RunFolder};
+use crate::audit::{Audit, Outcome, RunIdentity};
+use crate::files;
+use crate::policy::finding::unlimited;
+use crate::policy::{annotation, junit, markdown, Audited, Evidence, Finding, Policy, PolicyError, Requirement, Verdict};
+use crate::policy::{Required, EXAMPLE};
+use crate::progress::Progress;
+use crate::threads::Workers;
+
+/// Set to `true` where GitHub's runner reads stdout.
+const GITHUB_ACTIONS: &str = "GITHUB_ACTIONS";
+/// Names the file that becomes the summary of a job's page.
+const GITHUB_STEP_SUMMARY: &str = "GITHUB_STEP_SUMMARY";
+
+/// The examples of the command's long help.
+pub(super) const EXAMPLES: &str = "Examples:
+  vaecert check --example > vaecert.toml
+  vaecert check
+  vaecert check --policy ci/vaecert.toml --out run --junit vaecert.xml --summary summary.md
+  vaecert check --out run --resume
+
+Where GITHUB_ACTIONS is true, failed and undecided requirements are also printed as annotations of the policy
+file, and the summary is appended to the file that GITHUB_STEP_SUMMARY names.";
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArguments {
+    /// The policy file.
+    #[arg(long, default_value = "vaecert.toml", value_name = "FILE")]
+    policy: PathBuf,
+    /// Print a commented policy that the embedded model meets, and do nothing else.
+    #[arg(long, exclusive = true)]
+    example: bool,
+    /// Folder of the run, as of `vaecert audit`. Default: vaecert-runs/NAME, with a NAME made from everything that decides
+    /// the results; an interrupted run there is continued.
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    out: Option<PathBuf>,
+    /// Continue the run in --out; a finished one is judged again without computing anything.
+    #[arg(long, conflicts_with = "overwrite", help_heading = "Output")]
+    resume: bool,
+    /// Replace the run that is already there.
+    #[arg(long, help_heading = "Output")]
+    overwrite: bool,
+    /// Write the findings as JUnit XML, one test case per requirement.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    junit: Option<PathBuf>,
+    /// Append a summary in Markdown to this file.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    summary: Option<PathBuf>,
+    /// Print one JSON line per requirement instead of a table.
+    #[arg(long, help_heading = "Output")]
+    json: bool,
+    /// Threads; results do not depend on it. Default: as many as the machine has.
+    #[arg(long, value_name = "N", value_parser = threads)]
+    threads: Option<NonZeroUsize>,
+}
+
+impl From<PolicyError> for Failure {
+    fn from(error: PolicyError) -> Self {
+        match error {
+            PolicyError::Unreadable { .. } | PolicyError::Syntax { .. } => Self::new(ExitCode::Unreadable, error),
+            _ => Self::new(ExitCode::Usage, error),
+        }
+    }
+}
+
+/// Audits by the policy, judges, prints and writes what was found.
+pub(crate) fn check(arguments: &CheckArguments) -> Result<ExitCode, Failure> {
+    let mut terminal = Terminal::new();
+    if arguments.example {
+        terminal.print(EXAMPLE)?;
+        return Ok(ExitCode::Met);
+    }
+    let policy = Policy::read(&arguments.policy)?;
+    let reports = Reports::new(arguments)?;
+    let done = carry_out(arguments, &policy, &mut terminal).inspect_err(|failure| {
+        // A result of an earlier run must not stand for this one.
+        reports.without_result(&policy, failure);
+    })?;
+    let findings: Vec<Finding> =
+        policy.requirements.iter().map(|required| required.requirement.evaluate(&done.audited)).collect();
+    let requirements: Vec<Requirement> = policy.requirements.iter().map(|required| required.requirement).collect();
+    let notes = unlimited(&requirements, &done.audited);
+    if arguments.json {
+        for finding in &findings {
+            terminal.print(&(serde_json::to_string(finding).map_err(|e| Failure::new(ExitCode::Bug, e))? + "\n"))?;
+        }
+    } else {
+        terminal.print(&text(&done, &findings, &notes))?;
+    }
+    if std::env::var(GITHUB_ACTIONS).is_ok_and(|value| value == "true") {
+        let commands = annotations(&arguments.policy, &policy.requirements, &findings, &notes);
+        if arguments.json {
+            // The runner reads stderr too, and stdout is for the lines of JSON.
+            terminal.note(commands.trim_end());
+        } else {
+            terminal.print(&commands)?;
+        }
+    }
+    reports.write(&done.subject, &findings, &notes)?;
+    Ok(match Verdict::of_all(&findings) {
+        Verdict::Passed => ExitCode::Met,
+        Verdict::Failed => ExitCode::NotMet,
+        Verdict::Undecided => ExitCode::Undecided,
+    })
+}
+
+/// A finished audit.
+struct Done {
+    audited: Audited,
+    folder: PathBuf,
+    /// Model, data and rule in one line.
+    subject: String,
+}
+
+fn carry_out(arguments: &CheckArguments, policy: &Policy, terminal: &mut Terminal) -> Result<Done, Failure> {
+    let workers = Workers::new(arguments.threads)?;
+    let device = policy.device.open()?;
+    let (model, model_name) = named_model(policy.model.as_deref())?;
+    let choice = policy.data.clone();
+    let source = choice.source.absolute();
+    let dataset = choice.source.load(choice.split, choice.seed)?;
+    let identity = RunIdentity::new(&model, &device, choice, &dataset, policy.plan.clone())?;
+    let path = arguments.out.clone().unwrap_or_else(|| default_folder(&identity));
+    let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+    let run_file = RunFile { identity: identity.clone(), model: policy.model.as_ref().map(absolute), source };
+    let mut folder = RunFolder::open(&path, &run_file, existing(arguments))?;
+    let mut taken_over = folder.finished();
+    if taken_over > 0 {
+        let taken = format!("{taken_over} of {} inputs taken from {}", identity.inputs, path.display());
+        terminal.note(&format!("{taken}; --overwrite computes them again"));
+    }
+    let audited_model = AuditedModel::new(&model.vae, &device)?;
+    let audit = Audit { model: &audited_model, dataset: &dataset, identity: &identity };
+    let mut audited = Audited { asked: identity.inputs, evidence: vec![] };
+    terminal.begin("inputs", identity.inputs, taken_over);
+    let outcome = audit.run(&workers, Some(&mut folder), |record| {
+        if taken_over > 0 {
+            taken_over -= 1;
+        } else {
+            terminal.step(record.outcome.word());
+        }
+        audited.evidence.push(Evidence::of(record));
+        Ok(())
+    });
+    terminal.end();
+    outcome?;
+    Ok(Done { audited, folder: path, subject: subject(&identity, &model_name) })
+}
+
+fn existing(arguments: &CheckArguments) -> Existing {
+    if arguments.overwrite {
+        Existing::Overwrite
+    } else if arguments.resume {
+        Existing::Resume
+    } else if arguments.out.is_none() {
+        Existing::ResumeInterrupted
+    } else {
+        Existing::Refuse
+    }
+}
+
+fn subject(identity: &RunIdentity, model: &str) -> String {
+    let (hash, data, split) = (short(&identity.model_sha256), &identity.data, identity.split);
+    let last = identity.first + (identity.inputs - 1);
+    let plan = &identity.plan;
+    format!(
+        "{model} ({hash}), {data} ({split}), inputs {} to {last}, threat {}, level {}, seed {}",
+        identity.first, plan.threat, plan.level, plan.seed.0
+    )
+}
+
+/// The findings as a table, and what is behind those that are not passed.
+fn text(done: &Done, findings: &[Finding], notes: &[String]) -> String {
+    let count = |outcome| done.audited.with(outcome).len();
+    let mut text = format!(
+        "{}\n{} inputs: {} bracketed, {} undecided, {} alarms, {} failed\n\n",
+        done.subject,
+        done.audited.inputs(),
+        count(Outcome::Bracketed),
+        count(Outcome::Undecided),
+        count(Outcome::Alarm),
+        count(Outcome::Failed)
+    );
+    let width = |of: fn(&Finding) -> &str, title: &str| {
+        findings.iter().map(|finding| of(finding).chars().count()).chain([title.len()]).max().unwrap_or(0)
+    };
+    let (name, required) = (width(|f| &f.name, "requirement"), width(|f| &f.required, "required"));
+    text += &format!("{:<9}  {:<name$}  {:<required$}  found\n", "verdict", "requirement", "required");
+    for finding in findings {
+        let word = if finding.verdict == Verdict::Passed { "passed" } else { &finding.verdict.word().to_uppercase() };
+        text += &format!("{word:<9}  {:<name$}  {:<required$}  {}\n", finding.name, finding.required, finding.found);
+        let inputs = finding.inputs_in_words();
+        if finding.verdict != Verdict::Passed && !inputs.is_empty() {
+            text += &format!("{:<9}  {inputs}\n", "");
+        }
+    }
+    let of = |verdict| findings.iter().filter(|finding| finding.verdict == verdict).count();
+    let (passed, failed) = (of(Verdict::Passed), of(Verdict::Failed));
+    let undecided = of(Verdict::Undecided);
+    text += &format!("\n{} requirements: {passed} passed, {failed} failed, {undecided} undecided\n", findings.len());
+    for note in notes {
+        text += &format!("note: {note}\n");
+    }
+    text + &format!("written to {0}; check the perturbations with: vaecert replay {0}\n", done.folder.display())
+}
+
+fn annotations(policy: &Path, required: &[Required], findings: &[Finding], notes: &[String]) -> String {
+    let lines = required.iter().zip(findings);
+    let mut text: String =
+        lines.filter_map(|(required, finding)| annotation::command(policy, required.line, finding)).collect();
+    for note in notes {
+        text += &annotation::warning("vaecert check", note);
+    }
+    text
+}
+
+/// Files that receive the findings, found writable before the audit.
+struct Reports {
+    policy: String,
+    junit: Option<PathBuf>,
+    summaries: Vec<PathBuf>,
+}
+
+impl Reports {
+    fn new(arguments: &CheckArguments) -> Result<Self, Failure> {
+        let page = std::env::var_os(GITHUB_STEP_SUMMARY).filter(|path| !path.is_empty()).map(PathBuf::from);
+        let reports = Self {
+            policy: arguments.policy.display().to_string(),
+            junit: arguments.junit.clone(),
+            summaries: arguments.summary.clone().into_iter().chain(page).collect(),
+        };
+        if let Some(path) = &reports.junit {
+            files::check_writable(path).map_err(|error| unwritable(path, &error))?;
+        }
+        for path in &reports.summaries {
+            append(path, "")?;
+        }
+        Ok(reports)
+    }
+
+    fn write(&self, subject: &str, findings: &[Finding], notes: &[String]) -> Result<(), Failure> {
+        if let Some(path) = &self.junit {
+            let written = junit::report(&self.policy, findings);
+            let written = written.and_then(|text| files::write_atomically(path, text.as_bytes()));
+            written.map_err(|error| unwritable(path, &error))?;
+        }
+        let summary = markdown::summary(&self.policy, subject, findings, notes);
+        self.summaries.iter().try_for_each(|path| append(path, &summary))
+    }
+
+    /// Says in the JUnit file that nothing was found out. What cannot be written is not worth hiding the failure.
+    fn without_result(&self, policy: &Policy, failure: &Failure) {
+        let requirements: Vec<Requirement> = policy.requirements.iter().map(|required| required.requirement).collect();
+        if let Some(path) = &self.junit {
+            let text = junit::without_result(&self.policy, &requirements, &failure.to_string());
+            let _ = text.and_then(|text| files::write_atomically(path, text.as_bytes()));
+        }
+    }
+}
+
+fn append(path: &Path, text: &str) -> Result<(), Failure> {
+    let opened = OpenOptions::new().append(true).create(true).open(path);
+    opened.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| unwritable(path, &error))
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(ExitCode::Unreadable, format!("{}: cannot be written: {error}", path.display()))
+}
