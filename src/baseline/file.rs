@@ -141,3 +141,6 @@ impl Baseline {
         written.map_err(|source| BaselineError::Io { path: path.to_owned(), source })
     }
 }
+
+#[cfg(test)]
+mod tests;

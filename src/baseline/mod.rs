@@ -8,6 +8,8 @@ mod aspect;
 mod comparison;
 mod error;
 mod file;
+#[cfg(test)]
+mod testing;
 
 pub use aspect::{Aspect, Difference};
 pub use comparison::{Change, Comparison, Moved, Pair, PairedChange, FAILURE_PROBABILITY};

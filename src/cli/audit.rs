@@ -164,7 +164,7 @@ fn protocol(arguments: &AuditArguments) -> Result<Protocol, Failure> {
     }
 }
 
-fn plan(arguments: &AuditArguments) -> Result<AuditPlan, Failure> {
+pub(super) fn plan(arguments: &AuditArguments) -> Result<AuditPlan, Failure> {
     let robustness = &arguments.robustness;
     let radius = robustness.radius_rule()?;
     Ok(AuditPlan {

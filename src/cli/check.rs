@@ -282,3 +282,51 @@ fn append(path: &Path, text: &str) -> Result<(), Failure> {
 fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
     Failure::new(ExitCode::Unreadable, format!("{}: cannot be written: {error}", path.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::args::{Arguments, Command};
+    use crate::cli::audit::plan;
+    use crate::policy::KEYS;
+    use clap::{CommandFactory, Parser};
+
+    #[test]
+    fn what_a_policy_leaves_out_is_as_on_the_command_line_of_an_audit() {
+        let policy = Policy::parse("require.alarms_at_most = 0", Path::new("p.toml")).unwrap();
+        let Command::Audit(audit) = Arguments::try_parse_from(["vaecert", "audit"]).unwrap().command else { panic!() };
+        assert_eq!(policy.plan, plan(&audit).unwrap());
+        assert_eq!(policy.data, audit.chosen.choice().unwrap());
+        assert_eq!((policy.model, policy.device), (audit.model, audit.compute.device));
+    }
+
+    #[test]
+    fn keys_are_the_options_of_an_audit_with_underscores() {
+        let command = Arguments::command();
+        let audit = command.find_subcommand("audit").unwrap();
+        let options: Vec<String> =
+            audit.get_arguments().filter_map(|option| Some(option.get_long()?.replace('-', "_"))).collect();
+        for key in KEYS.iter().filter(|key| !["require", "budget"].contains(key)) {
+            assert!(options.iter().any(|option| option == key), "{key}");
+        }
+    }
+
+    #[test]
+    fn every_value_means_what_the_option_of_its_name_means() {
+        let text = "model = 'm.safetensors'\ndevice = 'auto'\ndata = 'mnist'\ndata_dir = 'd'\ndata_seed = 3\nlayout = 'flat'\n\
+                    resize = 'pad:32x32'\nscale = 0.5\nmean = [0.1, 0.2]\nstd = 2\nsplit = 'train'\nfirst = 4\ninputs = 6\nr = 4\n\
+                    level = 0.6\nthreat = 'joint'\nfailure_probability = 0.01\nselection_draws = 7\ndraws = 8\n\
+                    attack = ['random', 'latent']\nprotocol = 'paper'\ndecrement = 0.25\nmax_norm = 9\nbox = [-1, 1.5]\n\
+                    restarts = 1\nsteps = 2\nattack_draws = 3\ndecision_draws = 5\nseed = 11\n[require]\nfailed_at_most = 0\n";
+        let line = "vaecert audit --model m.safetensors --device auto --data mnist --data-dir d --data-seed 3 --layout flat \
+                    --resize pad:32x32 --scale 0.5 --mean 0.1,0.2 --std 2 --split train --first 4 --inputs 6 --r 4 \
+                    --level 0.6 --threat joint --failure-probability 0.01 --selection-draws 7 --draws 8 \
+                    --attack random,latent --protocol paper --decrement 0.25 --max-norm 9 --box -1,1.5 \
+                    --restarts 1 --steps 2 --attack-draws 3 --decision-draws 5 --seed 11";
+        let policy = Policy::parse(text, Path::new("p.toml")).unwrap();
+        let Command::Audit(audit) = Arguments::try_parse_from(line.split_whitespace()).unwrap().command else { panic!() };
+        assert_eq!(policy.plan, plan(&audit).unwrap());
+        assert_eq!(policy.data, audit.chosen.choice().unwrap());
+        assert_eq!((policy.model, policy.device), (audit.model, audit.compute.device));
+    }
+}

@@ -100,7 +100,7 @@ impl Finding {
             .map(|(name, inputs)| format!("{name}: inputs {}", listed(inputs)))
             .collect();
         if self.unreached > 0 {
-            parts.push(format!("{} inputs not reached", self.unreached));
+            parts.push(format!("not reached: {} inputs", self.unreached));
         }
         parts.join("; ")
     }
@@ -314,6 +314,8 @@ fn between((lowest, highest): (f64, f64)) -> String {
     };
     if highest.is_infinite() {
         format!("at least {low}")
+    } else if lowest.total_cmp(&highest).is_eq() {
+        high.to_string()
     } else {
         format!("between {low} and {high}")
     }
@@ -327,9 +329,9 @@ pub fn unlimited(requirements: &[Requirement], audited: &Audited) -> Vec<String>
     let notes = endings.into_iter().filter_map(|(ending, outcome, name)| {
         let count = audited.with(outcome).len();
         let key = Requirement::AtMost(ending, 0).key();
-        (count > 0 && silent(ending)).then(|| format!("{count} {name}, which no requirement limits; add {key} = 0"))
+        (count > 0 && silent(ending)).then(|| format!("{name}: {count}, which no requirement limits; add {key} = 0"))
     });
-    let left = (audited.unreached() > 0).then(|| format!("{} inputs were not reached", audited.unreached()));
+    let left = (audited.unreached() > 0).then(|| format!("inputs not reached: {}", audited.unreached()));
     notes.chain(left).collect()
 }
 

@@ -4,8 +4,8 @@ use toml::de::{DeTable, DeValue};
 
 use crate::spelling;
 
-/// Keys before the first table.
-pub(super) const TOP: &[&str] = &[
+/// Keys of a policy file before its tables, and the names of these.
+pub const TOP: &[&str] = &[
     "model", "device", "data", "data_dir", "data_seed", "layout", "resize", "scale", "mean", "std", "split", "first",
     "inputs", "r", "r_quantile", "level", "threat", "failure_probability", "selection_draws", "draws", "attack",
     "protocol", "tolerance", "decrement", "max_norm", "box", "restarts", "steps", "attack_draws", "decision_draws",

@@ -18,6 +18,7 @@ pub use error::PolicyError;
 pub use evidence::{Audited, Evidence};
 pub use file::{Policy, Required};
 pub use finding::{Finding, Verdict};
+pub use keys::TOP as KEYS;
 pub use requirement::Requirement;
 
 /// A commented policy that the embedded model meets, as `vaecert check --example` prints it.
