@@ -104,9 +104,8 @@ impl Comparison {
     /// [`BaselineError::Different`] with everything that differs and must not.
     pub fn of(before: &Baseline, after: &Baseline, allowed: &[Aspect]) -> Result<Self, BaselineError> {
         let differences = Difference::between(&before.identity, &after.identity);
-        let refused = |difference: &&Difference| {
-            difference.aspect.must_agree() && !allowed.contains(&difference.aspect)
-        };
+        let refused =
+            |difference: &&Difference| difference.aspect.must_agree() && !allowed.contains(&difference.aspect);
         let refused: Vec<Difference> = differences.iter().filter(refused).cloned().collect();
         if !refused.is_empty() {
             return Err(BaselineError::Different { differences: refused });
@@ -167,7 +166,8 @@ impl Pair {
             let upper = input.margin.map_or(f64::INFINITY, |margin| margin.get());
             (input.certified.get(), upper)
         };
-        let probability = |input: &BaselineInput| Some((input.probability?.lower.get(), input.probability?.upper.get()));
+        let probability =
+            |input: &BaselineInput| Some((input.probability?.lower.get(), input.probability?.upper.get()));
         let probabilities = probability(&before).zip(probability(&after));
         Self {
             margin_moved: moved(bracket(&before), bracket(&after)),

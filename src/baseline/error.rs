@@ -52,7 +52,11 @@ pub enum BaselineError {
         summary: bool,
     },
     /// The two audits differ in more than their models.
-    #[error("the two audits cannot be compared: {}; allow it with --allow-different {}", listed(differences), names(differences))]
+    #[error(
+        "the two audits cannot be compared: {}; allow it with --allow-different {}",
+        listed(differences),
+        names(differences)
+    )]
     Different {
         /// What differs and may not.
         differences: Vec<Difference>,

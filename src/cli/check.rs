@@ -18,7 +18,9 @@ use crate::audit::run::{Existing, RunFile, RunFolder};
 use crate::audit::{Audit, Outcome, RunIdentity};
 use crate::files;
 use crate::policy::finding::unlimited;
-use crate::policy::{annotation, junit, markdown, Audited, Evidence, Finding, Policy, PolicyError, Requirement, Verdict};
+use crate::policy::{
+    annotation, junit, markdown, Audited, Evidence, Finding, Policy, PolicyError, Requirement, Verdict,
+};
 use crate::policy::{Required, EXAMPLE};
 use crate::progress::Progress;
 use crate::threads::Workers;
@@ -318,13 +320,16 @@ mod tests {
                     level = 0.6\nthreat = 'joint'\nfailure_probability = 0.01\nselection_draws = 7\ndraws = 8\n\
                     attack = ['random', 'latent']\nprotocol = 'paper'\ndecrement = 0.25\nmax_norm = 9\nbox = [-1, 1.5]\n\
                     restarts = 1\nsteps = 2\nattack_draws = 3\ndecision_draws = 5\nseed = 11\n[require]\nfailed_at_most = 0\n";
-        let line = "vaecert audit --model m.safetensors --device auto --data mnist --data-dir d --data-seed 3 --layout flat \
+        let line =
+            "vaecert audit --model m.safetensors --device auto --data mnist --data-dir d --data-seed 3 --layout flat \
                     --resize pad:32x32 --scale 0.5 --mean 0.1,0.2 --std 2 --split train --first 4 --inputs 6 --r 4 \
                     --level 0.6 --threat joint --failure-probability 0.01 --selection-draws 7 --draws 8 \
                     --attack random,latent --protocol paper --decrement 0.25 --max-norm 9 --box -1,1.5 \
                     --restarts 1 --steps 2 --attack-draws 3 --decision-draws 5 --seed 11";
         let policy = Policy::parse(text, Path::new("p.toml")).unwrap();
-        let Command::Audit(audit) = Arguments::try_parse_from(line.split_whitespace()).unwrap().command else { panic!() };
+        let Command::Audit(audit) = Arguments::try_parse_from(line.split_whitespace()).unwrap().command else {
+            panic!()
+        };
         assert_eq!(policy.plan, plan(&audit).unwrap());
         assert_eq!(policy.data, audit.chosen.choice().unwrap());
         assert_eq!((policy.model, policy.device), (audit.model, audit.compute.device));

@@ -66,7 +66,8 @@ mod tests {
 
     fn record(outcome: Outcome, lower: f64, upper: Option<f64>) -> InputRecord {
         let best = LowerBound::new(lower).unwrap();
-        let certified = CertifiedRecord { linear_region: None, slope_interval: None, a_priori: None, best, method: None };
+        let certified =
+            CertifiedRecord { linear_region: None, slope_interval: None, a_priori: None, best, method: None };
         InputRecord {
             outcome,
             certified: Some(certified),

@@ -328,7 +328,8 @@ impl PolicyFile {
                 Ok(Protocol::Paper { decrement: decrement.unwrap_or(DEFAULT_DECREMENT) })
             }
             (ProtocolName::Bisect, _, Some(_)) => {
-                Err(self.conflict(path, "decrement means nothing with the protocol \"bisect\"; say protocol = \"paper\""))
+                Err(self
+                    .conflict(path, "decrement means nothing with the protocol \"bisect\"; say protocol = \"paper\""))
             }
             (ProtocolName::Paper, Some(_), _) => {
                 Err(self.conflict(path, "tolerance means nothing with the protocol \"paper\"; leave it out"))
@@ -347,7 +348,8 @@ impl Budget {
         let found = named.into_iter().find_map(|(key, value)| Some((key, value.as_ref()?.span())));
         found.map_or(Ok(()), |(key, span)| {
             let (line, column) = place(text, span.start);
-            let message = format!("[budget] {key}: an audit has no such budget; leave it out and set inputs, steps and draws");
+            let message =
+                format!("[budget] {key}: an audit has no such budget; leave it out and set inputs, steps and draws");
             Err(PolicyError::Value { path: path.to_owned(), line, column, message })
         })
     }

@@ -93,7 +93,8 @@ impl Finding {
     #[must_use]
     pub fn inputs_in_words(&self) -> String {
         let open: Vec<usize> = self.open.iter().copied().filter(|input| !self.broken.contains(input)).collect();
-        let named = [("against", &self.against), ("neither for nor against", &open), ("computation failed", &self.broken)];
+        let named =
+            [("against", &self.against), ("neither for nor against", &open), ("computation failed", &self.broken)];
         let mut parts: Vec<String> = named
             .into_iter()
             .filter(|(_, inputs)| !inputs.is_empty())

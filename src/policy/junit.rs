@@ -31,7 +31,12 @@ pub fn report(policy: &str, findings: &[Finding]) -> io::Result<String> {
 pub fn without_result(policy: &str, requirements: &[Requirement], reason: &str) -> io::Result<String> {
     let case = |requirement: &Requirement| Case {
         name: format!("{} {}", requirement.name(), requirement.required()),
-        problem: Some(Problem { element: "error", kind: "not audited", message: reason.to_owned(), text: String::new() }),
+        problem: Some(Problem {
+            element: "error",
+            kind: "not audited",
+            message: reason.to_owned(),
+            text: String::new(),
+        }),
     };
     let cases: Vec<Case<'_>> = requirements.iter().map(case).collect();
     write(policy, &cases)
@@ -102,7 +107,10 @@ fn write_case(writer: &mut Writer<Vec<u8>>, policy: &str, case: &Case<'_>) -> io
 /// The text without what XML 1.0 cannot hold, not even escaped; line breaks become spaces.
 fn legal(text: &str) -> String {
     let allowed = |c: char| matches!(c, ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
-    text.chars().map(|c| if matches!(c, '\n' | '\r' | '\t') { ' ' } else { c }).map(|c| if allowed(c) { c } else { '\u{fffd}' }).collect()
+    text.chars()
+        .map(|c| if matches!(c, '\n' | '\r' | '\t') { ' ' } else { c })
+        .map(|c| if allowed(c) { c } else { '\u{fffd}' })
+        .collect()
 }
 
 #[cfg(test)]

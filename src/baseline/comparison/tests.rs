@@ -151,7 +151,9 @@ fn each_aspect_that_must_agree_is_named_and_may_be_allowed() {
     for (aspect, change) in changes.drain(..) {
         let mut after = before.clone();
         change(&mut after.identity);
-        let Err(BaselineError::Different { differences }) = Comparison::of(&before, &after, &[]) else { panic!("{aspect:?}") };
+        let Err(BaselineError::Different { differences }) = Comparison::of(&before, &after, &[]) else {
+            panic!("{aspect:?}")
+        };
         assert_eq!(differences.iter().map(|found| found.aspect).collect::<Vec<_>>(), [aspect]);
         let allowed = Comparison::of(&before, &after, &[aspect]).unwrap();
         assert_eq!(allowed.differences.len(), 1);

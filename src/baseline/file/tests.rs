@@ -35,7 +35,10 @@ fn text_that_is_no_baseline_is_refused_with_its_line() {
     ] {
         let (_folder, path) = write(text);
         let found = Baseline::read(&path).unwrap_err();
-        assert!(matches!(&found, BaselineError::Malformed { line: at, .. } if *at == line || line == 1), "{text}: {found}");
+        assert!(
+            matches!(&found, BaselineError::Malformed { line: at, .. } if *at == line || line == 1),
+            "{text}: {found}"
+        );
     }
 }
 

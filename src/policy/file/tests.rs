@@ -55,10 +55,7 @@ fn the_lists_of_keys_are_those_of_the_types() {
         toml::from_str::<T>(text).unwrap_err().message().to_owned()
     }
     let listed = |keys: &[&str]| keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
-    for (found, keys) in [
-        (message::<PolicyFile>("x = 1"), keys::TOP),
-        (message::<Require>("x = 1"), keys::REQUIRE),
-    ] {
+    for (found, keys) in [(message::<PolicyFile>("x = 1"), keys::TOP), (message::<Require>("x = 1"), keys::REQUIRE)] {
         assert!(found.ends_with(&listed(keys)), "{found}");
     }
     for (found, keys) in [(message::<AtNorm>("x = 1"), keys::AT_NORM), (message::<Budget>("x = 1"), keys::BUDGET)] {
@@ -74,13 +71,20 @@ fn an_unknown_key_is_refused_with_its_place_and_the_nearest_known_one() {
     };
     let suggested = |key: &str| Some(key.to_owned());
     assert_eq!(unknown("inputs = 3\n r-quantile = 0.9\n"), (2, 2, "r-quantile".to_owned(), suggested("r_quantile")));
-    assert_eq!(unknown("[require]\nalarm_at_most = 0\n"), (2, 1, "alarm_at_most".to_owned(), suggested("alarms_at_most")));
+    assert_eq!(
+        unknown("[require]\nalarm_at_most = 0\n"),
+        (2, 1, "alarm_at_most".to_owned(), suggested("alarms_at_most"))
+    );
     let entry = unknown("[require]\ncertified = [{ radios = 1, fraction = 1 }]\n");
     assert_eq!(entry, (2, 16, "radios".to_owned(), suggested("radius")));
     assert_eq!(unknown("[budget]\ntimes = 1\n").3, suggested("time"));
     assert_eq!(unknown("[[require.refuted_at_most]]\nfractoin = 1\n").3, suggested("fraction"));
     let far = refused("weights_and_biases = 1\n");
-    assert!(far.to_string().contains("ci/p.toml:1:1: unknown key \"weights_and_biases\" in a policy; expected one of model, device"), "{far}");
+    assert!(
+        far.to_string()
+            .contains("ci/p.toml:1:1: unknown key \"weights_and_biases\" in a policy; expected one of model, device"),
+        "{far}"
+    );
 }
 
 #[test]
