@@ -4,6 +4,7 @@ use super::file::{Baseline, BaselineInput};
 use crate::audit::run::DataChoice;
 use crate::audit::{AuditPlan, Outcome, RunIdentity};
 use crate::data::{DataSource, Split};
+use crate::model::device::DeviceChoice;
 use crate::model::embedded;
 use crate::quantity::{LowerBound, Probability, Radius, RadiusRule, UpperBound};
 use crate::seed::Seed;
@@ -14,7 +15,7 @@ fn identity(inputs: usize) -> RunIdentity {
     let choice = DataChoice { source, split: Split::Test, seed: Seed(0), first: 3, inputs };
     let rule = RadiusRule::Quantile(Probability::new(0.9).unwrap());
     let plan = AuditPlan::standard(rule, Probability::new(0.001).unwrap(), Seed(0));
-    RunIdentity::new(&embedded::digits().unwrap(), &candle_core::Device::Cpu, choice, &dataset, plan).unwrap()
+    RunIdentity::new(&embedded::digits().unwrap(), &DeviceChoice::Cpu.open().unwrap(), choice, &dataset, plan).unwrap()
 }
 
 /// An input with these bounds of its margin; undecided where there is no upper one.

@@ -1,7 +1,7 @@
 //! `vaecert check`: an audit by a policy file, for continuous integration.
 
 use std::fs::OpenOptions;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -23,6 +23,7 @@ use crate::policy::{
 };
 use crate::policy::{Required, EXAMPLE};
 use crate::progress::Progress;
+use crate::quantity::RadiusRule;
 use crate::threads::Workers;
 
 /// Set to `true` where GitHub's runner reads stdout.
@@ -83,21 +84,30 @@ impl From<PolicyError> for Failure {
 
 /// Audits by the policy, judges, prints and writes what was found.
 pub(crate) fn check(arguments: &CheckArguments) -> Result<ExitCode, Failure> {
-    let mut terminal = Terminal::new();
+    let terminal = Terminal::new();
     if arguments.example {
         terminal.print(EXAMPLE)?;
         return Ok(ExitCode::Met);
     }
+    let mut reports = Reports::new(arguments)?;
+    judged(arguments, &mut reports, terminal).inspect_err(|failure| {
+        // The failure itself is what counts; what cannot be said about it here is said on stderr.
+        let _ = reports.without_result(&failure.to_string());
+        if on_github() {
+            let _ = Terminal::new().print(&annotation::error(&arguments.policy, &failure.to_string()));
+        }
+    })
+}
+
+fn judged(arguments: &CheckArguments, reports: &mut Reports, mut terminal: Terminal) -> Result<ExitCode, Failure> {
     let policy = Policy::read(&arguments.policy)?;
-    let reports = Reports::new(arguments)?;
-    let done = carry_out(arguments, &policy, &mut terminal).inspect_err(|failure| {
-        // A result of an earlier run must not stand for this one.
-        reports.without_result(&policy, failure);
-    })?;
+    reports.requirements = policy.requirements.iter().map(|required| required.requirement).collect();
+    // Until there is a result: an earlier one must not stand for this audit, even if it is killed.
+    reports.without_result("the audit did not come to its end")?;
+    let done = carry_out(arguments, &policy, &mut terminal)?;
     let findings: Vec<Finding> =
-        policy.requirements.iter().map(|required| required.requirement.evaluate(&done.audited)).collect();
-    let requirements: Vec<Requirement> = policy.requirements.iter().map(|required| required.requirement).collect();
-    let notes = unlimited(&requirements, &done.audited);
+        reports.requirements.iter().map(|requirement| requirement.evaluate(&done.audited)).collect();
+    let notes = unlimited(&reports.requirements, &done.audited);
     if arguments.json {
         for finding in &findings {
             terminal.print(&(serde_json::to_string(finding).map_err(|e| Failure::new(ExitCode::Bug, e))? + "\n"))?;
@@ -105,7 +115,7 @@ pub(crate) fn check(arguments: &CheckArguments) -> Result<ExitCode, Failure> {
     } else {
         terminal.print(&text(&done, &findings, &notes))?;
     }
-    if std::env::var(GITHUB_ACTIONS).is_ok_and(|value| value == "true") {
+    if on_github() {
         let commands = annotations(&arguments.policy, &policy.requirements, &findings, &notes);
         if arguments.json {
             // The runner reads stderr too, and stdout is for the lines of JSON.
@@ -120,6 +130,10 @@ pub(crate) fn check(arguments: &CheckArguments) -> Result<ExitCode, Failure> {
         Verdict::Failed => ExitCode::NotMet,
         Verdict::Undecided => ExitCode::Undecided,
     })
+}
+
+fn on_github() -> bool {
+    std::env::var(GITHUB_ACTIONS).is_ok_and(|value| value == "true")
 }
 
 /// A finished audit.
@@ -181,9 +195,14 @@ fn subject(identity: &RunIdentity, model: &str) -> String {
     let (hash, data, split) = (short(&identity.model_sha256), &identity.data, identity.split);
     let last = identity.first + (identity.inputs - 1);
     let plan = &identity.plan;
+    let radius = match plan.radius {
+        RadiusRule::Absolute(radius) => format!("r = {}", f64::from(radius)),
+        RadiusRule::Quantile(order) => format!("r the {}-quantile", f64::from(order)),
+    };
+    let (level, failure) = (f64::from(plan.level), f64::from(plan.failure_probability));
     format!(
-        "{model} ({hash}), {data} ({split}), inputs {} to {last}, threat {}, level {}, seed {}",
-        identity.first, plan.threat, plan.level, plan.seed.0
+        "{model} ({hash}), {data} ({split}), inputs {} to {last}; {radius}, level {level}, threat {}, failure probability {failure}, seed {}",
+        identity.first, plan.threat, plan.seed.0
     )
 }
 
@@ -232,18 +251,21 @@ fn annotations(policy: &Path, required: &[Required], findings: &[Finding], notes
     text
 }
 
-/// Files that receive the findings, found writable before the audit.
+/// Files that receive the findings.
 struct Reports {
     policy: String,
+    requirements: Vec<Requirement>,
     junit: Option<PathBuf>,
     summaries: Vec<PathBuf>,
 }
 
 impl Reports {
+    /// Fails, before any work, where one of the files cannot be written.
     fn new(arguments: &CheckArguments) -> Result<Self, Failure> {
         let page = std::env::var_os(GITHUB_STEP_SUMMARY).filter(|path| !path.is_empty()).map(PathBuf::from);
         let reports = Self {
             policy: arguments.policy.display().to_string(),
+            requirements: vec![],
             junit: arguments.junit.clone(),
             summaries: arguments.summary.clone().into_iter().chain(page).collect(),
         };
@@ -257,22 +279,20 @@ impl Reports {
     }
 
     fn write(&self, subject: &str, findings: &[Finding], notes: &[String]) -> Result<(), Failure> {
-        if let Some(path) = &self.junit {
-            let written = junit::report(&self.policy, findings);
-            let written = written.and_then(|text| files::write_atomically(path, text.as_bytes()));
-            written.map_err(|error| unwritable(path, &error))?;
-        }
+        self.write_junit(|| junit::report(&self.policy, findings))?;
         let summary = markdown::summary(&self.policy, subject, findings, notes);
         self.summaries.iter().try_for_each(|path| append(path, &summary))
     }
 
-    /// Says in the JUnit file that nothing was found out. What cannot be written is not worth hiding the failure.
-    fn without_result(&self, policy: &Policy, failure: &Failure) {
-        let requirements: Vec<Requirement> = policy.requirements.iter().map(|required| required.requirement).collect();
-        if let Some(path) = &self.junit {
-            let text = junit::without_result(&self.policy, &requirements, &failure.to_string());
-            let _ = text.and_then(|text| files::write_atomically(path, text.as_bytes()));
-        }
+    /// Says in the JUnit file that nothing was found out.
+    fn without_result(&self, reason: &str) -> Result<(), Failure> {
+        self.write_junit(|| junit::without_result(&self.policy, &self.requirements, reason))
+    }
+
+    fn write_junit(&self, text: impl FnOnce() -> io::Result<String>) -> Result<(), Failure> {
+        let Some(path) = &self.junit else { return Ok(()) };
+        let written = text().and_then(|text| files::write_atomically(path, text.as_bytes()));
+        written.map_err(|error| unwritable(path, &error))
     }
 }
 
@@ -281,7 +301,7 @@ fn append(path: &Path, text: &str) -> Result<(), Failure> {
     opened.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| unwritable(path, &error))
 }
 
-fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
+fn unwritable(path: &Path, error: &io::Error) -> Failure {
     Failure::new(ExitCode::Unreadable, format!("{}: cannot be written: {error}", path.display()))
 }
 

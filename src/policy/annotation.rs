@@ -18,6 +18,13 @@ pub fn command(policy: &Path, line: usize, finding: &Finding) -> Option<String> 
     Some(format!("::{level} file={},line={line},title={}::{}\n", property(&file), property(&title), data(&message)))
 }
 
+/// The workflow command of a check that came to no result.
+#[must_use]
+pub fn error(policy: &Path, message: &str) -> String {
+    let file = policy.display().to_string();
+    format!("::error file={},title=vaecert check::{}\n", property(&file), data(message))
+}
+
 /// A note without a place.
 #[must_use]
 pub fn warning(title: &str, message: &str) -> String {

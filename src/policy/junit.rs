@@ -24,21 +24,20 @@ pub fn report(policy: &str, findings: &[Finding]) -> io::Result<String> {
     write(policy, &cases)
 }
 
-/// The same for an audit that came to no result: every requirement is an error with this reason.
+/// The same for an audit that came to no result: every requirement is an error with this reason, or the policy itself where
+/// it could not be understood.
 ///
 /// # Errors
 /// Only if memory cannot be written.
 pub fn without_result(policy: &str, requirements: &[Requirement], reason: &str) -> io::Result<String> {
-    let case = |requirement: &Requirement| Case {
-        name: format!("{} {}", requirement.name(), requirement.required()),
-        problem: Some(Problem {
-            element: "error",
-            kind: "not audited",
-            message: reason.to_owned(),
-            text: String::new(),
-        }),
+    let case = |name: String| {
+        let (message, text) = (reason.to_owned(), String::new());
+        Case { name, problem: Some(Problem { element: "error", kind: "not audited", message, text }) }
     };
-    let cases: Vec<Case<'_>> = requirements.iter().map(case).collect();
+    let mut cases: Vec<Case<'_>> = requirements.iter().map(|requirement| case(requirement.title())).collect();
+    if cases.is_empty() {
+        cases.push(case("policy".to_owned()));
+    }
     write(policy, &cases)
 }
 

@@ -168,6 +168,12 @@ impl Requirement {
             Self::AtMost(_, count) => format!("≤ {count}"),
         }
     }
+
+    /// What is looked at and what is required of it.
+    #[must_use]
+    pub fn title(&self) -> String {
+        format!("{} {}", self.name(), self.required())
+    }
 }
 
 impl fmt::Display for Norm {

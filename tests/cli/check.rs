@@ -137,6 +137,15 @@ fn an_audit_that_ends_early_leaves_no_old_report_standing() {
     let (element, kind, message) = cases[0].problem.as_ref().unwrap();
     assert_eq!((cases.len(), element.as_str(), kind.as_str()), (1, "error", "not audited"));
     assert!(message.contains("absent"), "{message}");
+    // A policy that makes no sense has no requirements to list.
+    std::fs::write(folder.path().join("vaecert.toml"), "").unwrap();
+    let github = vaecert_where(folder.path(), &["check", "--junit", "j.xml"], &[("GITHUB_ACTIONS", "true")]);
+    assert_eq!(github.code, 2);
+    assert!(github
+        .stdout
+        .starts_with("::error file=vaecert.toml,title=vaecert check::vaecert.toml: nothing is required"));
+    let cases = read(&text(folder.path(), "j.xml"));
+    assert!(cases.len() == 1 && cases[0].name == "policy" && cases[0].problem.is_some(), "{cases:?}");
 }
 
 #[test]
@@ -149,7 +158,7 @@ fn on_github_findings_are_annotations_and_a_summary_is_appended() {
     let answer = vaecert_where(folder.path(), &["check", "--policy", "a,b:c.toml", "--summary", "s.md"], &github);
     assert_eq!(answer.code, 1);
     let commands: Vec<&str> = answer.stdout.lines().filter(|line| line.starts_with("::")).collect();
-    let expected = "::error file=a%2Cb%3Ac.toml,line=11,title=failed%3A certified at radius 2 ≥ 0.75 of inputs::certified at \
+    let expected = "::error file=a%2Cb%3Ac.toml,line=12,title=failed%3A certified at radius 2 ≥ 0.75 of inputs::certified at \
                     radius 2: required ≥ 0.75 of inputs, found 0 of 4 certified, 4 refuted, 0 neither%0Aagainst: inputs 0, 1, 2, 3";
     assert_eq!(commands, [expected]);
     let summary = text(folder.path(), "s.md");

@@ -2,10 +2,12 @@
 
 use std::path::Path;
 
-use crate::support::{files_below, quick, vaecert, Answer};
+use crate::support::{files_below, vaecert, Answer};
 
-fn audit(folder: &Path, out: &str, more: &[&str]) {
-    let answer = vaecert(folder, &[quick(&["--attack", "latent", "--out", out]), more.to_vec()].concat());
+fn audit(folder: &Path, out: &str, inputs: &str, more: &[&str]) {
+    let effort = ["--draws", "600", "--decision-draws", "400", "--selection-draws", "300", "--steps", "6"];
+    let run = ["audit", "--attack", "latent", "--attack-draws", "8", "--out", out, "--inputs", inputs];
+    let answer = vaecert(folder, &[&run[..], &effort, more].concat());
     assert!(matches!(answer.code, 0 | 3), "{}", answer.stderr);
 }
 
@@ -29,7 +31,7 @@ fn scale(folder: &Path, from: &str, to: &str, factor: f64) {
 #[test]
 fn a_run_is_accepted_as_baseline_and_not_worse_than_itself() {
     let folder = tempfile::tempdir().unwrap();
-    audit(folder.path(), "run", &[]);
+    audit(folder.path(), "run", "3", &[]);
     let accepted = diff(folder.path(), &["b.json", "run", "--accept"]);
     assert_eq!(accepted.code, 0, "{}", accepted.stderr);
     assert!(accepted.stdout.contains("b.json: the baseline is now 3 inputs of digits"), "{}", accepted.stdout);
@@ -47,7 +49,7 @@ fn a_run_is_accepted_as_baseline_and_not_worse_than_itself() {
 #[test]
 fn a_worse_model_is_a_regression_a_better_one_is_not_and_accepting_moves_the_baseline() {
     let folder = tempfile::tempdir().unwrap();
-    audit(folder.path(), "run", &["--inputs", "8"]);
+    audit(folder.path(), "run", "8", &[]);
     assert_eq!(diff(folder.path(), &["same.json", "run", "--accept"]).code, 0);
     scale(folder.path(), "same.json", "better.json", 1.5);
     scale(folder.path(), "same.json", "worse.json", 0.5);
@@ -69,7 +71,7 @@ fn a_worse_model_is_a_regression_a_better_one_is_not_and_accepting_moves_the_bas
 #[test]
 fn one_pair_is_undecided_and_other_numbers_of_the_same_computation_are_pointed_out() {
     let folder = tempfile::tempdir().unwrap();
-    audit(folder.path(), "run", &["--inputs", "1"]);
+    audit(folder.path(), "run", "1", &[]);
     assert_eq!(diff(folder.path(), &["b.json", "run"]).code, 5, "there is no baseline yet");
     assert_eq!(diff(folder.path(), &["b.json", "run", "--accept"]).code, 0);
     let undecided = diff(folder.path(), &["b.json", "run"]);
@@ -85,7 +87,7 @@ fn one_pair_is_undecided_and_other_numbers_of_the_same_computation_are_pointed_o
 #[test]
 fn json_has_a_line_per_input_and_one_for_the_comparison() {
     let folder = tempfile::tempdir().unwrap();
-    audit(folder.path(), "run", &[]);
+    audit(folder.path(), "run", "3", &[]);
     let answer = diff(folder.path(), &["run", "run", "--json"]);
     let lines: Vec<serde_json::Value> = answer.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.len(), 4);
@@ -97,8 +99,8 @@ fn json_has_a_line_per_input_and_one_for_the_comparison() {
 #[test]
 fn what_must_agree_is_refused_by_name_and_may_be_allowed() {
     let folder = tempfile::tempdir().unwrap();
-    audit(folder.path(), "one", &[]);
-    audit(folder.path(), "two", &["--seed", "1", "--threat", "joint"]);
+    audit(folder.path(), "one", "3", &[]);
+    audit(folder.path(), "two", "3", &["--seed", "1", "--threat", "joint"]);
     let refused = diff(folder.path(), &["one", "two"]);
     assert_eq!(refused.code, 2);
     for expected in [
@@ -123,7 +125,7 @@ fn what_must_agree_is_refused_by_name_and_may_be_allowed() {
 #[test]
 fn runs_that_are_not_finished_and_files_that_are_no_baselines_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    audit(folder.path(), "run", &[]);
+    audit(folder.path(), "run", "3", &[]);
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
     write("notes.json", "[]");
     let refused = |arguments: &[&str], code: i32, fragment: &str| {
