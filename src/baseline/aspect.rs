@@ -31,7 +31,7 @@ pub enum Aspect {
     FailureProbability,
     /// Draws that choose r and estimate P(‖Δ(x, 0)‖ ≤ r).
     Draws,
-    /// Attacks, how norms are visited, effort, range of pixels.
+    /// Attacks, how norms are visited, effort, range of pixels, and whatever else a plan says.
     Attack,
     /// Processor or GPU.
     Device,
@@ -135,10 +135,18 @@ fn described(identity: &RunIdentity, aspect: Aspect) -> String {
     }
 }
 
+/// Keys of a plan that other aspects speak about.
+const NAMED: [&str; 7] =
+    ["radius", "level", "threat", "failure_probability", "selection_draws", "estimation_draws", "seed"];
+
+/// All of a plan that no other aspect names, so that nothing in it differs unnoticed.
 fn attacks(plan: &AuditPlan) -> String {
-    let names: Vec<String> = plan.attacks.iter().map(ToString::to_string).collect();
-    // Numbers and words only: always serialises.
-    format!("{} with {}", names.join(", "), serde_json::to_string(&plan.search).unwrap_or_default())
+    // Numbers, words and lists of them always serialise.
+    let mut plan = serde_json::to_value(plan).unwrap_or_default();
+    if let Some(keys) = plan.as_object_mut() {
+        keys.retain(|key, _| !NAMED.contains(&key.as_str()));
+    }
+    plan.to_string()
 }
 
 impl Difference {
@@ -150,5 +158,21 @@ impl Difference {
             (before != after).then_some(Self { aspect, before, after })
         });
         differing.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::baseline::testing::baseline;
+
+    #[test]
+    fn what_other_aspects_speak_about_is_there_and_left_out_of_the_attacks() {
+        let identity = baseline(&[(0.1, None)]).identity;
+        let plan = serde_json::to_value(&identity.plan).unwrap();
+        assert!(NAMED.iter().all(|key| plan.get(key).is_some()));
+        let rest: serde_json::Value = serde_json::from_str(&described(&identity, Aspect::Attack)).unwrap();
+        assert_eq!(rest.as_object().unwrap().len() + NAMED.len(), plan.as_object().unwrap().len());
+        assert!(rest["search"]["effort"]["steps"].is_number());
     }
 }

@@ -1,7 +1,5 @@
 //! `vaecert check`: an audit by a policy file, for continuous integration.
 
-use std::fs::OpenOptions;
-use std::io::{self, Write as _};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -11,25 +9,20 @@ use super::args::threads;
 use super::audit::{default_folder, named_model};
 use super::exit_code::ExitCode;
 use super::failure::Failure;
+use super::reports::Reports;
 use super::table::short;
 use super::terminal::Terminal;
 use crate::audit::input::AuditedModel;
 use crate::audit::run::{Existing, RunFile, RunFolder};
 use crate::audit::{Audit, Outcome, RunIdentity};
-use crate::files;
 use crate::policy::finding::unlimited;
-use crate::policy::{
-    annotation, junit, markdown, Audited, Evidence, Finding, Policy, PolicyError, Requirement, Verdict,
-};
-use crate::policy::{Required, EXAMPLE};
+use crate::policy::{annotation, Audited, Evidence, Finding, Policy, PolicyError, Required, Verdict, EXAMPLE};
 use crate::progress::Progress;
 use crate::quantity::RadiusRule;
 use crate::threads::Workers;
 
 /// Set to `true` where GitHub's runner reads stdout.
 const GITHUB_ACTIONS: &str = "GITHUB_ACTIONS";
-/// Names the file that becomes the summary of a job's page.
-const GITHUB_STEP_SUMMARY: &str = "GITHUB_STEP_SUMMARY";
 
 /// The examples of the command's long help.
 pub(super) const EXAMPLES: &str = "Examples:
@@ -89,7 +82,7 @@ pub(crate) fn check(arguments: &CheckArguments) -> Result<ExitCode, Failure> {
         terminal.print(EXAMPLE)?;
         return Ok(ExitCode::Met);
     }
-    let mut reports = Reports::new(arguments)?;
+    let mut reports = Reports::new(&arguments.policy, arguments.junit.as_deref(), arguments.summary.as_deref())?;
     judged(arguments, &mut reports, terminal).inspect_err(|failure| {
         // The failure itself is what counts; what cannot be said about it here is said on stderr.
         let _ = reports.without_result(&failure.to_string());
@@ -107,7 +100,8 @@ fn judged(arguments: &CheckArguments, reports: &mut Reports, mut terminal: Termi
     let done = carry_out(arguments, &policy, &mut terminal)?;
     let findings: Vec<Finding> =
         reports.requirements.iter().map(|requirement| requirement.evaluate(&done.audited)).collect();
-    let notes = unlimited(&reports.requirements, &done.audited);
+    let notes: Vec<String> =
+        unlimited(&reports.requirements, &done.audited).into_iter().chain(done.first_failure.clone()).collect();
     if arguments.json {
         for finding in &findings {
             terminal.print(&(serde_json::to_string(finding).map_err(|e| Failure::new(ExitCode::Bug, e))? + "\n"))?;
@@ -142,6 +136,8 @@ struct Done {
     folder: PathBuf,
     /// Model, data and rule in one line.
     subject: String,
+    /// Which computation failed first, and why.
+    first_failure: Option<String>,
 }
 
 fn carry_out(arguments: &CheckArguments, policy: &Policy, terminal: &mut Terminal) -> Result<Done, Failure> {
@@ -164,6 +160,7 @@ fn carry_out(arguments: &CheckArguments, policy: &Policy, terminal: &mut Termina
     let audited_model = AuditedModel::new(&model.vae, &device)?;
     let audit = Audit { model: &audited_model, dataset: &dataset, identity: &identity };
     let mut audited = Audited { asked: identity.inputs, evidence: vec![] };
+    let mut first_failure = None;
     terminal.begin("inputs", identity.inputs, taken_over);
     let outcome = audit.run(&workers, Some(&mut folder), |record| {
         if taken_over > 0 {
@@ -172,11 +169,14 @@ fn carry_out(arguments: &CheckArguments, policy: &Policy, terminal: &mut Termina
             terminal.step(record.outcome.word());
         }
         audited.evidence.push(Evidence::of(record));
+        if record.outcome == Outcome::Failed && first_failure.is_none() {
+            first_failure = Some(format!("input {} failed: {}", record.input, record.reasons.join("; ")));
+        }
         Ok(())
     });
     terminal.end();
     outcome?;
-    Ok(Done { audited, folder: path, subject: subject(&identity, &model_name) })
+    Ok(Done { audited, folder: path, subject: subject(&identity, &model_name), first_failure })
 }
 
 fn existing(arguments: &CheckArguments) -> Existing {
@@ -249,60 +249,6 @@ fn annotations(policy: &Path, required: &[Required], findings: &[Finding], notes
         text += &annotation::warning("vaecert check", note);
     }
     text
-}
-
-/// Files that receive the findings.
-struct Reports {
-    policy: String,
-    requirements: Vec<Requirement>,
-    junit: Option<PathBuf>,
-    summaries: Vec<PathBuf>,
-}
-
-impl Reports {
-    /// Fails, before any work, where one of the files cannot be written.
-    fn new(arguments: &CheckArguments) -> Result<Self, Failure> {
-        let page = std::env::var_os(GITHUB_STEP_SUMMARY).filter(|path| !path.is_empty()).map(PathBuf::from);
-        let reports = Self {
-            policy: arguments.policy.display().to_string(),
-            requirements: vec![],
-            junit: arguments.junit.clone(),
-            summaries: arguments.summary.clone().into_iter().chain(page).collect(),
-        };
-        if let Some(path) = &reports.junit {
-            files::check_writable(path).map_err(|error| unwritable(path, &error))?;
-        }
-        for path in &reports.summaries {
-            append(path, "")?;
-        }
-        Ok(reports)
-    }
-
-    fn write(&self, subject: &str, findings: &[Finding], notes: &[String]) -> Result<(), Failure> {
-        self.write_junit(|| junit::report(&self.policy, findings))?;
-        let summary = markdown::summary(&self.policy, subject, findings, notes);
-        self.summaries.iter().try_for_each(|path| append(path, &summary))
-    }
-
-    /// Says in the JUnit file that nothing was found out.
-    fn without_result(&self, reason: &str) -> Result<(), Failure> {
-        self.write_junit(|| junit::without_result(&self.policy, &self.requirements, reason))
-    }
-
-    fn write_junit(&self, text: impl FnOnce() -> io::Result<String>) -> Result<(), Failure> {
-        let Some(path) = &self.junit else { return Ok(()) };
-        let written = text().and_then(|text| files::write_atomically(path, text.as_bytes()));
-        written.map_err(|error| unwritable(path, &error))
-    }
-}
-
-fn append(path: &Path, text: &str) -> Result<(), Failure> {
-    let opened = OpenOptions::new().append(true).create(true).open(path);
-    opened.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| unwritable(path, &error))
-}
-
-fn unwritable(path: &Path, error: &io::Error) -> Failure {
-    Failure::new(ExitCode::Unreadable, format!("{}: cannot be written: {error}", path.display()))
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ pub mod gamma_sum;
 mod import;
 mod linearization;
 mod replay;
+mod reports;
 pub mod table;
 mod terminal;
 mod train;

@@ -9,10 +9,12 @@ mod error;
 pub mod evidence;
 pub mod file;
 pub mod finding;
+mod judge;
 pub mod junit;
 mod keys;
 pub mod markdown;
 pub mod requirement;
+mod written;
 
 pub use error::PolicyError;
 pub use evidence::{Audited, Evidence};

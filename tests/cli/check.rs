@@ -118,6 +118,8 @@ fn inputs_whose_computation_fails_count_against_and_are_said_to_have_failed() {
     let policy = std::fs::read_to_string(fixture("passing")).unwrap().replace("inputs = 4", "inputs = 2\nbox = [2, 3]");
     std::fs::write(folder.path().join("vaecert.toml"), policy).unwrap();
     let answer = vaecert(folder.path(), &["check", "--junit", "j.xml"]);
+    let reason = "note: input 0 failed: coordinate 0 of the input is ";
+    assert!(answer.stdout.contains(reason), "{}", answer.stdout);
     // failed_at_most = 0 is failed; nothing else can be decided, and nothing passes.
     assert_eq!(answer.code, 1, "{}", answer.stdout);
     let cases = read(&text(folder.path(), "j.xml"));

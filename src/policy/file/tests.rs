@@ -1,6 +1,10 @@
+use serde::Deserialize;
+
 use super::*;
 use crate::audit::PlanError;
 use crate::data::{DataError, Origin};
+use crate::policy::requirement::{AtNorm, Ending, Norm};
+use crate::policy::written::{Budget, Require};
 
 const REQUIRE: &str = "[require]\nalarms_at_most = 0\n";
 

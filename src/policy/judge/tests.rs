@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::policy::finding::unlimited;
 use crate::policy::requirement::Fraction;
 use crate::testing::seeded;
 
