@@ -12,6 +12,7 @@ use crate::baseline::{
     Aspect, Baseline, BaselineError, BaselineInput, Change, Comparison, Difference, Moved, Pair, PairedChange,
     FAILURE_PROBABILITY,
 };
+use crate::quantity::Estimate;
 
 /// The examples of the command's long help.
 pub(super) const EXAMPLES: &str = "Examples:
@@ -160,7 +161,7 @@ fn row(pair: &Pair) -> String {
         moved.map(|moved| format!("{name} {}", if moved == Moved::Down { "down" } else { "up" }))
     };
     let moves = [word("margin", *margin_moved), word("P", *probability_moved)];
-    format!(
+    let row = format!(
         "{:>5}  {:>20}  {:>20}  {:>17}  {:<22}  {}\n",
         after.input,
         both(&|input| input.certified.to_string()),
@@ -168,7 +169,8 @@ fn row(pair: &Pair) -> String {
         both(&|input| input.probability.map_or_else(missing, |found| format!("{:.4}", found.lower))),
         both(&|input| input.outcome.word().to_owned()),
         moves.into_iter().flatten().collect::<Vec<_>>().join(", ")
-    )
+    );
+    row.trim_end().to_owned() + "\n"
 }
 
 fn change_line(change: &PairedChange) -> String {
@@ -188,12 +190,22 @@ fn change_line(change: &PairedChange) -> String {
     };
     let median = median.map_or_else(
         || "no interval of the median from so few".to_owned(),
-        |(low, high)| format!("of the median {low:+.4} to {high:+.4}"),
+        |(low, high)| format!("of the median {} to {}", signed(low), signed(high)),
     );
+    let (mean, lower, upper) = (signed(mean.mean), signed(mean.lower), signed(mean.upper));
     format!(
-        "{quantity:<9}  {word}: mean change {:+.4}, {confidence:.1} % interval {:+.4} to {:+.4}, {median} ({pairs} inputs){left_out}\n",
-        mean.mean, mean.lower, mean.upper
+        "{quantity:<9}  {word}: mean change {mean}, {confidence:.1} % interval {lower} to {upper}, {median} ({pairs} inputs){left_out}\n"
     )
+}
+
+/// Four significant digits and a sign, so that small changes do not look like none.
+fn signed(value: f64) -> String {
+    let size = Estimate::new(value.abs()).map_or_else(|_| value.to_string(), |size| size.to_string());
+    match value.total_cmp(&0.0) {
+        std::cmp::Ordering::Less if value < 0.0 => format!("-{size}"),
+        std::cmp::Ordering::Greater => format!("+{size}"),
+        _ => "0".to_owned(),
+    }
 }
 
 fn named(what: &str, inputs: &[usize]) -> String {
@@ -202,4 +214,17 @@ fn named(what: &str, inputs: &[usize]) -> String {
     }
     let inputs: Vec<String> = inputs.iter().map(usize::to_string).collect();
     format!("{what}: inputs {}\n", inputs.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_changes_keep_their_sign_and_digits() {
+        for (value, text) in [(0.0, "0"), (-0.0, "0"), (-1.234_56, "-1.235"), (1.5e-9, "+1.50e-9"), (-2e-7, "-2.00e-7")]
+        {
+            assert_eq!(signed(value), text);
+        }
+    }
 }
