@@ -56,6 +56,8 @@
 //! * [`attack`]: perturbations that may break robustness
 //! * [`margin`]: r, P(‖Δ‖ ≤ r) and the smallest refuted norm
 //! * [`audit`]: all of it for one input, for many, and the summary; replaying what a run saved; writing certificates
+//! * [`policy`]: what a continuous-integration job requires of a model, judged on an audit · [`baseline`]: two audits compared,
+//!   input by input
 //! * [`claims`]: the theory itself on trial: the paper's statements, searched for minimal counterexamples
 //! * [`verify`]: certificates checked, without any of the code that makes them
 //! * [`cli`]: the command line
@@ -66,6 +68,7 @@
 pub mod allowance;
 pub mod attack;
 pub mod audit;
+pub mod baseline;
 pub mod bounds;
 pub mod certificate;
 pub mod claims;
@@ -76,6 +79,7 @@ pub mod import;
 pub mod linalg;
 pub mod margin;
 pub mod model;
+pub mod policy;
 pub mod progress;
 pub mod quantity;
 pub mod seed;

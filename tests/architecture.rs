@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Modules from the ground up; each may use those before it, and itself.
-const ORDER: [&str; 19] = [
+const ORDER: [&str; 21] = [
     "quantity",
     "seed",
     "progress",
@@ -23,6 +23,8 @@ const ORDER: [&str; 19] = [
     "attack",
     "margin",
     "audit",
+    "policy",
+    "baseline",
     "claims",
 ];
 /// Modules that may name candle.

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::check::CheckArguments;
+use super::diff::DiffArguments;
 use super::limits::{DrawArguments, ShardArguments, TimeArguments};
 use super::merge::MergeArguments;
 use crate::attack::{AttackKind, PixelBox, Threat};
@@ -49,6 +51,20 @@ pub(crate) enum Command {
     /// cannot be read or written.
     #[command(after_long_help = super::merge::EXAMPLES)]
     Merge(MergeArguments),
+    /// Audit by a policy file and judge what it requires: the gate of a continuous-integration job.
+    ///
+    /// Exit status 0 if every requirement is passed, 1 if one failed, 3 if none failed but one is undecided, 2 if the policy
+    /// makes no sense, 5 if something cannot be read or written.
+    #[command(after_long_help = super::check::EXAMPLES)]
+    Check(Box<CheckArguments>),
+    /// Compare a run with a baseline, input by input: has the model become worse?
+    ///
+    /// Worse is a mean change of the certified radius, or of the margin found by attacks, whose interval lies below 0, or an
+    /// input that newly is an alarm or failed. Exit status 0 if that is not shown, 1 if it is, 3 if it cannot be decided (too
+    /// few pairs, or inputs newly undecided), 2 if the two do not go together, 5 if something cannot be read or written.
+    /// Another model, device or version is compared and said; anything else that differs is refused.
+    #[command(after_long_help = super::diff::EXAMPLES)]
+    Diff(DiffArguments),
     /// Check a certificate with code that shares nothing with the code that wrote it.
     ///
     /// Evaluates the networks, bounds every norm, redraws the noise and derives each radius anew. Exit status 0 if every
@@ -886,7 +902,7 @@ fn number(text: &str) -> Result<f64, String> {
 /// More threads than any machine has would only take memory.
 const MAX_THREADS: usize = 1024;
 
-fn threads(text: &str) -> Result<NonZeroUsize, String> {
+pub(crate) fn threads(text: &str) -> Result<NonZeroUsize, String> {
     let found = text.trim().parse().ok().filter(|&threads: &NonZeroUsize| threads.get() <= MAX_THREADS);
     found.ok_or_else(|| format!("expected a number from 1 to {MAX_THREADS}, found {text:?}"))
 }

@@ -181,7 +181,7 @@ fn model_path(arguments: &AuditArguments) -> Option<PathBuf> {
     arguments.model.as_deref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()))
 }
 
-fn default_folder(identity: &RunIdentity) -> PathBuf {
+pub(super) fn default_folder(identity: &RunIdentity) -> PathBuf {
     Path::new(DEFAULT_RUNS_FOLDER).join(table::short(&identity.sha256()))
 }
 
@@ -213,7 +213,7 @@ fn protocol(arguments: &AuditArguments) -> Result<Protocol, Failure> {
     }
 }
 
-fn plan(arguments: &AuditArguments) -> Result<AuditPlan, Failure> {
+pub(super) fn plan(arguments: &AuditArguments) -> Result<AuditPlan, Failure> {
     let robustness = &arguments.robustness;
     let radius = robustness.radius_rule()?;
     Ok(AuditPlan {

@@ -44,10 +44,10 @@ impl ExitCode {
     #[must_use]
     pub fn meaning(self) -> &'static str {
         match self {
-            Self::Met => "met: every input bracketed or certified, every certificate verified, every perturbation confirmed, the model trained or imported, every question answered, or every verdict as recorded",
-            Self::NotMet => "not met: an alarm, a perturbation or counterexample that does not refute, training that broke down, an imported model whose outputs differ, or a verdict that differs",
+            Self::Met => "met: every input bracketed or certified, every certificate verified, every perturbation confirmed, the model trained or imported, every question answered, every requirement passed, or every verdict as recorded",
+            Self::NotMet => "not met: an alarm, a perturbation or counterexample that does not refute, training that broke down, an imported model whose outputs differ, a requirement that failed, a run worse than its baseline, or a verdict that differs",
             Self::Usage => "usage: arguments that make no sense or do not fit each other",
-            Self::Undecided => "undecided: at least one input, entry, question or claim could not be decided, and nothing is not met",
+            Self::Undecided => "undecided: at least one input, entry, requirement, comparison, question or claim could not be decided, and nothing is not met",
             Self::Rejected => "rejected: a certificate that does not prove what it claims",
             Self::Unreadable => "a file or a line of input that cannot be read, understood or written",
             Self::Bug => "a bug in vaecert",

@@ -3,8 +3,10 @@
 mod args;
 mod audit;
 mod certify;
+mod check;
 pub mod claims;
 mod data;
+mod diff;
 pub mod exit_code;
 mod failure;
 pub mod gamma_sum;
@@ -13,6 +15,7 @@ mod limits;
 mod linearization;
 mod merge;
 mod replay;
+mod reports;
 pub mod table;
 mod terminal;
 mod train;
@@ -63,6 +66,8 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Audit(arguments) => audit::audit(*arguments),
         Command::Certify(arguments) => certify::certify(&arguments),
         Command::Merge(arguments) => merge::merge(&arguments),
+        Command::Check(arguments) => check::check(&arguments),
+        Command::Diff(arguments) => diff::diff(&arguments),
         Command::Verify(arguments) => verify::verify(&arguments),
         Command::Train(arguments) => train::train(*arguments),
         Command::Import(arguments) => import::import(&arguments),

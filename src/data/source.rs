@@ -191,7 +191,17 @@ impl DataSource {
     /// The same source with an absolute path, so that it is found from any folder.
     #[must_use]
     pub fn absolute(&self) -> Self {
-        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        self.with_path(|path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()))
+    }
+
+    /// The same source with its path taken relative to `folder`; an absolute path stays.
+    #[must_use]
+    pub fn within(&self, folder: &Path) -> Self {
+        self.with_path(|path| folder.join(path))
+    }
+
+    /// The same source with its path changed, if it has one.
+    fn with_path(&self, change: impl Fn(&Path) -> PathBuf) -> Self {
         let mut source = self.clone();
         match &mut source.origin {
             Origin::Mnist { directory: path }
@@ -202,7 +212,7 @@ impl DataSource {
             | Origin::Npz { path, .. }
             | Origin::Safetensors { path, .. }
             | Origin::Idx { path }
-            | Origin::CifarBatch { path } => *path = absolute(path),
+            | Origin::CifarBatch { path } => *path = change(path),
             Origin::Digits | Origin::Gaussian { .. } | Origin::Mixture { .. } => {}
         }
         source

@@ -7,9 +7,7 @@ mod norms;
 pub mod spectral;
 pub mod verified;
 
-pub(crate) use enclosed::{
-    add_gram, frobenius_upper, rounded_up, scaled_on_both_sides, times_upper, CertifiedInverse,
-};
+pub(crate) use enclosed::{add_gram, frobenius_upper, rounded_up, scaled_on_both_sides, times_upper, CertifiedInverse};
 pub use enclosed::{largest_eigenvalue_upper, spectral_norm_upper, EnclosedMatrix};
 pub use norms::{euclidean_norm, frobenius_norm};
 pub(crate) use spectral::eigendecomposition;

@@ -370,7 +370,8 @@ impl RoundedMap {
             Direction::Backwards => [self.outputs, self.inputs],
         };
         let mut images = DMatrix::zeros(to, columns.len() / from.max(1));
-        for (column, image) in columns.chunks_exact(from.max(1)).zip(images.as_mut_slice().chunks_exact_mut(to.max(1))) {
+        for (column, image) in columns.chunks_exact(from.max(1)).zip(images.as_mut_slice().chunks_exact_mut(to.max(1)))
+        {
             if (direction == Direction::Forwards) == self.is_adjoint {
                 self.scatter(column, image);
             } else {

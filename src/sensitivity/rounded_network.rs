@@ -381,8 +381,7 @@ fn as_doubles(input: &[f32]) -> DVector<f64> {
 }
 
 fn rounded_layers(network: &Network) -> Result<Vec<Arc<RoundedLayer>>> {
-    let layer =
-        |layer: &Layer| Ok(Arc::new(RoundedLayer::new(RoundedMap::of(layer)?, layer.activation())));
+    let layer = |layer: &Layer| Ok(Arc::new(RoundedLayer::new(RoundedMap::of(layer)?, layer.activation())));
     network.layers().iter().map(layer).collect()
 }
 

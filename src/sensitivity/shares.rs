@@ -113,7 +113,10 @@ mod tests {
 
     #[test]
     fn a_gap_that_cannot_close_leaves_no_doubt_and_one_that_might_does() {
-        assert_eq!(pairs(&share_ranges(&[3.0, 1.0, 1.5], 1e-12, &[0.5, 1.0, 0.5])), [(1.0, 1.0), (0.0, 0.0), (0.0, 0.0)]);
+        assert_eq!(
+            pairs(&share_ranges(&[3.0, 1.0, 1.5], 1e-12, &[0.5, 1.0, 0.5])),
+            [(1.0, 1.0), (0.0, 0.0), (0.0, 0.0)]
+        );
         let tie = pairs(&share_ranges(&[1.0, 1.0], 0.0, &[0.0, 0.0]));
         assert_eq!(tie, [(0.0, 1.0), (0.0, 1.0)], "which of two equal values leads is not known");
         let vague = pairs(&share_ranges(&[3.0, 1.0], 2.0, &[0.1, 0.1]));

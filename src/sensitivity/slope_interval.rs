@@ -342,8 +342,7 @@ impl<'a> SlopeInterval<'a> {
         let limit = self.network.most_behind_wide();
         let uncertain = || slopes.half_widths.iter().filter(|&&width| width > 0.0).count();
         let next = || self.network.layers().get(layer + 1).map_or(0, |next| next.map.outputs());
-        matches!(shape, Shape::Wide(_))
-            && (layer < self.network.tail_start() || next() > limit || uncertain() > limit)
+        matches!(shape, Shape::Wide(_)) && (layer < self.network.tail_start() || next() > limit || uncertain() > limit)
     }
 
     /// The lemma for `layer`: from Q_l to Q_{l+1}.

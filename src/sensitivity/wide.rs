@@ -219,7 +219,8 @@ impl WideShape {
         }
         let excess = diagonal_bound(following, &spread);
         let centres = self.centres.iter().chain([centres]).cloned().collect();
-        let next = Self { metric, centres, excess, incoming: Some(spread), root: OnceLock::new(), squares: OnceLock::new() };
+        let next =
+            Self { metric, centres, excess, incoming: Some(spread), root: OnceLock::new(), squares: OnceLock::new() };
         Ok(WideStep { uncertain, split, next: Arc::new(next) })
     }
 

@@ -6,10 +6,13 @@ use vaecert::model::Model;
 
 use crate::support::{files_below, quick, vaecert};
 
+mod check;
 mod claims;
 mod data;
+mod diff;
 mod gamma_sum;
 mod import;
+mod junit;
 mod snapshots;
 
 #[test]

@@ -6,6 +6,7 @@ use std::path::Path;
 mod claims;
 mod data;
 mod gamma_sum;
+mod policies;
 
 use crate::support::{npy, quick, vaecert, Answer};
 

@@ -1,0 +1,303 @@
+//! `vaecert check`: an audit by a policy file, for continuous integration.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::args::threads;
+use super::audit::{default_folder, named_model};
+use super::exit_code::ExitCode;
+use super::failure::Failure;
+use super::reports::Reports;
+use super::table::short;
+use super::terminal::Terminal;
+use crate::audit::input::AuditedModel;
+use crate::audit::run::{Existing, RunFile, RunFolder};
+use crate::audit::{Audit, Outcome, RunIdentity};
+use crate::policy::finding::unlimited;
+use crate::policy::{annotation, Audited, Evidence, Finding, Policy, PolicyError, Required, Verdict, EXAMPLE};
+use crate::progress::Progress;
+use crate::quantity::RadiusRule;
+use crate::threads::Workers;
+
+/// Set to `true` where GitHub's runner reads stdout.
+const GITHUB_ACTIONS: &str = "GITHUB_ACTIONS";
+
+/// The examples of the command's long help.
+pub(super) const EXAMPLES: &str = "Examples:
+  vaecert check --example > vaecert.toml
+  vaecert check
+  vaecert check --policy ci/vaecert.toml --out run --junit vaecert.xml --summary summary.md
+  vaecert check --out run --resume
+
+Where GITHUB_ACTIONS is true, failed and undecided requirements are also printed as annotations of the policy
+file, and the summary is appended to the file that GITHUB_STEP_SUMMARY names.";
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArguments {
+    /// The policy file.
+    #[arg(long, default_value = "vaecert.toml", value_name = "FILE")]
+    policy: PathBuf,
+    /// Print a commented policy that the embedded model meets, and do nothing else.
+    #[arg(long, exclusive = true)]
+    example: bool,
+    /// Folder of the run, as of `vaecert audit`. Default: vaecert-runs/NAME, with a NAME made from everything that decides
+    /// the results; an interrupted run there is continued.
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    out: Option<PathBuf>,
+    /// Continue the run in --out; a finished one is judged again without computing anything.
+    #[arg(long, conflicts_with = "overwrite", help_heading = "Output")]
+    resume: bool,
+    /// Replace the run that is already there.
+    #[arg(long, help_heading = "Output")]
+    overwrite: bool,
+    /// Write the findings as JUnit XML, one test case per requirement.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    junit: Option<PathBuf>,
+    /// Append a summary in Markdown to this file.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    summary: Option<PathBuf>,
+    /// Print one JSON line per requirement instead of a table.
+    #[arg(long, help_heading = "Output")]
+    json: bool,
+    /// Threads; results do not depend on it. Default: as many as the machine has.
+    #[arg(long, value_name = "N", value_parser = threads)]
+    threads: Option<NonZeroUsize>,
+}
+
+impl From<PolicyError> for Failure {
+    fn from(error: PolicyError) -> Self {
+        match error {
+            PolicyError::Unreadable { .. } | PolicyError::Syntax { .. } => Self::new(ExitCode::Unreadable, error),
+            _ => Self::new(ExitCode::Usage, error),
+        }
+    }
+}
+
+/// Audits by the policy, judges, prints and writes what was found.
+pub(crate) fn check(arguments: &CheckArguments) -> Result<ExitCode, Failure> {
+    let terminal = Terminal::new();
+    if arguments.example {
+        terminal.print(EXAMPLE)?;
+        return Ok(ExitCode::Met);
+    }
+    let mut reports = Reports::new(&arguments.policy, arguments.junit.as_deref(), arguments.summary.as_deref())?;
+    judged(arguments, &mut reports, terminal).inspect_err(|failure| {
+        // The failure itself is what counts; what cannot be said about it here is said on stderr.
+        let _ = reports.without_result(&failure.to_string());
+        if on_github() {
+            let _ = Terminal::new().print(&annotation::error(&arguments.policy, &failure.to_string()));
+        }
+    })
+}
+
+fn judged(arguments: &CheckArguments, reports: &mut Reports, mut terminal: Terminal) -> Result<ExitCode, Failure> {
+    let policy = Policy::read(&arguments.policy)?;
+    reports.requirements = policy.requirements.iter().map(|required| required.requirement).collect();
+    // Until there is a result: an earlier one must not stand for this audit, even if it is killed.
+    reports.without_result("the audit did not come to its end")?;
+    let done = carry_out(arguments, &policy, &mut terminal)?;
+    let findings: Vec<Finding> =
+        reports.requirements.iter().map(|requirement| requirement.evaluate(&done.audited)).collect();
+    let notes: Vec<String> =
+        unlimited(&reports.requirements, &done.audited).into_iter().chain(done.first_failure.clone()).collect();
+    if arguments.json {
+        for finding in &findings {
+            terminal.print(&(serde_json::to_string(finding).map_err(|e| Failure::new(ExitCode::Bug, e))? + "\n"))?;
+        }
+    } else {
+        terminal.print(&text(&done, &findings, &notes))?;
+    }
+    if on_github() {
+        let commands = annotations(&arguments.policy, &policy.requirements, &findings, &notes);
+        if arguments.json {
+            // The runner reads stderr too, and stdout is for the lines of JSON.
+            terminal.note(commands.trim_end());
+        } else {
+            terminal.print(&commands)?;
+        }
+    }
+    reports.write(&done.subject, &findings, &notes)?;
+    Ok(match Verdict::of_all(&findings) {
+        Verdict::Passed => ExitCode::Met,
+        Verdict::Failed => ExitCode::NotMet,
+        Verdict::Undecided => ExitCode::Undecided,
+    })
+}
+
+fn on_github() -> bool {
+    std::env::var(GITHUB_ACTIONS).is_ok_and(|value| value == "true")
+}
+
+/// A finished audit.
+struct Done {
+    audited: Audited,
+    folder: PathBuf,
+    /// Model, data and rule in one line.
+    subject: String,
+    /// Which computation failed first, and why.
+    first_failure: Option<String>,
+}
+
+fn carry_out(arguments: &CheckArguments, policy: &Policy, terminal: &mut Terminal) -> Result<Done, Failure> {
+    let workers = Workers::new(arguments.threads)?;
+    let device = policy.device.open()?;
+    let (model, model_name) = named_model(policy.model.as_deref())?;
+    let choice = policy.data.clone();
+    let source = choice.source.absolute();
+    let dataset = choice.source.load(choice.split, choice.seed)?;
+    let identity = RunIdentity::new(&model, &device, choice, &dataset, policy.plan.clone())?;
+    let path = arguments.out.clone().unwrap_or_else(|| default_folder(&identity));
+    let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+    let run_file = RunFile { identity: identity.clone(), model: policy.model.as_ref().map(absolute), source };
+    let mut folder = RunFolder::open(&path, &run_file, existing(arguments))?;
+    let mut taken_over = folder.finished();
+    if taken_over > 0 {
+        let taken = format!("{taken_over} of {} inputs taken from {}", identity.inputs, path.display());
+        terminal.note(&format!("{taken}; --overwrite computes them again"));
+    }
+    let audited_model = AuditedModel::new(&model.vae, &device)?;
+    let audit = Audit { model: &audited_model, dataset: &dataset, identity: &identity };
+    let mut audited = Audited { asked: identity.inputs, evidence: vec![] };
+    let mut first_failure = None;
+    terminal.begin("inputs", identity.inputs, taken_over);
+    let outcome = audit.run(&workers, Some(&mut folder), |record| {
+        if taken_over > 0 {
+            taken_over -= 1;
+        } else {
+            terminal.step(record.outcome.word());
+        }
+        audited.evidence.push(Evidence::of(record));
+        if record.outcome == Outcome::Failed && first_failure.is_none() {
+            first_failure = Some(format!("input {} failed: {}", record.input, record.reasons.join("; ")));
+        }
+        Ok(())
+    });
+    terminal.end();
+    outcome?;
+    Ok(Done { audited, folder: path, subject: subject(&identity, &model_name), first_failure })
+}
+
+fn existing(arguments: &CheckArguments) -> Existing {
+    if arguments.overwrite {
+        Existing::Overwrite
+    } else if arguments.resume {
+        Existing::Resume
+    } else if arguments.out.is_none() {
+        Existing::ResumeInterrupted
+    } else {
+        Existing::Refuse
+    }
+}
+
+fn subject(identity: &RunIdentity, model: &str) -> String {
+    let (hash, data, split) = (short(&identity.model_sha256), &identity.data, identity.split);
+    let last = identity.first + (identity.inputs - 1);
+    let plan = &identity.plan;
+    let radius = match plan.radius {
+        RadiusRule::Absolute(radius) => format!("r = {}", f64::from(radius)),
+        RadiusRule::Quantile(order) => format!("r the {}-quantile", f64::from(order)),
+    };
+    let (level, failure) = (f64::from(plan.level), f64::from(plan.failure_probability));
+    format!(
+        "{model} ({hash}), {data} ({split}), inputs {} to {last}; {radius}, level {level}, threat {}, failure probability {failure}, seed {}",
+        identity.first, plan.threat, plan.seed.0
+    )
+}
+
+/// The findings as a table, and what is behind those that are not passed.
+fn text(done: &Done, findings: &[Finding], notes: &[String]) -> String {
+    let count = |outcome| done.audited.with(outcome).len();
+    let mut text = format!(
+        "{}\n{} inputs: {} bracketed, {} undecided, {} alarms, {} failed\n\n",
+        done.subject,
+        done.audited.inputs(),
+        count(Outcome::Bracketed),
+        count(Outcome::Undecided),
+        count(Outcome::Alarm),
+        count(Outcome::Failed)
+    );
+    let width = |of: fn(&Finding) -> &str, title: &str| {
+        findings.iter().map(|finding| of(finding).chars().count()).chain([title.len()]).max().unwrap_or(0)
+    };
+    let (name, required) = (width(|f| &f.name, "requirement"), width(|f| &f.required, "required"));
+    text += &format!("{:<9}  {:<name$}  {:<required$}  found\n", "verdict", "requirement", "required");
+    for finding in findings {
+        let word = if finding.verdict == Verdict::Passed { "passed" } else { &finding.verdict.word().to_uppercase() };
+        text += &format!("{word:<9}  {:<name$}  {:<required$}  {}\n", finding.name, finding.required, finding.found);
+        let inputs = finding.inputs_in_words();
+        if finding.verdict != Verdict::Passed && !inputs.is_empty() {
+            text += &format!("{:<9}  {inputs}\n", "");
+        }
+    }
+    let of = |verdict| findings.iter().filter(|finding| finding.verdict == verdict).count();
+    let (passed, failed) = (of(Verdict::Passed), of(Verdict::Failed));
+    let undecided = of(Verdict::Undecided);
+    text += &format!("\n{} requirements: {passed} passed, {failed} failed, {undecided} undecided\n", findings.len());
+    for note in notes {
+        text += &format!("note: {note}\n");
+    }
+    text + &format!("written to {0}; check the perturbations with: vaecert replay {0}\n", done.folder.display())
+}
+
+fn annotations(policy: &Path, required: &[Required], findings: &[Finding], notes: &[String]) -> String {
+    let lines = required.iter().zip(findings);
+    let mut text: String =
+        lines.filter_map(|(required, finding)| annotation::command(policy, required.line, finding)).collect();
+    for note in notes {
+        text += &annotation::warning("vaecert check", note);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::args::{Arguments, Command};
+    use crate::cli::audit::plan;
+    use crate::policy::KEYS;
+    use clap::{CommandFactory, Parser};
+
+    #[test]
+    fn what_a_policy_leaves_out_is_as_on_the_command_line_of_an_audit() {
+        let policy = Policy::parse("require.alarms_at_most = 0", Path::new("p.toml")).unwrap();
+        let Command::Audit(audit) = Arguments::try_parse_from(["vaecert", "audit"]).unwrap().command else { panic!() };
+        assert_eq!(policy.plan, plan(&audit).unwrap());
+        assert_eq!(policy.data, audit.chosen.choice().unwrap());
+        assert_eq!((policy.model, policy.device), (audit.model, audit.compute.device));
+    }
+
+    #[test]
+    fn keys_are_the_options_of_an_audit_with_underscores() {
+        let command = Arguments::command();
+        let audit = command.find_subcommand("audit").unwrap();
+        let options: Vec<String> =
+            audit.get_arguments().filter_map(|option| Some(option.get_long()?.replace('-', "_"))).collect();
+        for key in KEYS.iter().filter(|key| !["require", "budget"].contains(key)) {
+            assert!(options.iter().any(|option| option == key), "{key}");
+        }
+    }
+
+    #[test]
+    fn every_value_means_what_the_option_of_its_name_means() {
+        let text = "model = 'm.safetensors'\ndevice = 'auto'\ndata = 'mnist'\ndata_dir = 'd'\ndata_seed = 3\nlayout = 'flat'\n\
+                    resize = 'pad:32x32'\nscale = 0.5\nmean = [0.1, 0.2]\nstd = 2\nsplit = 'train'\nfirst = 4\ninputs = 6\nr = 4\n\
+                    level = 0.6\nthreat = 'joint'\nfailure_probability = 0.01\nselection_draws = 7\ndraws = 8\n\
+                    attack = ['random', 'latent']\nprotocol = 'paper'\ndecrement = 0.25\nmax_norm = 9\nbox = [-1, 1.5]\n\
+                    restarts = 1\nsteps = 2\nattack_draws = 3\ndecision_draws = 5\nseed = 11\n[require]\nfailed_at_most = 0\n";
+        let line =
+            "vaecert audit --model m.safetensors --device auto --data mnist --data-dir d --data-seed 3 --layout flat \
+                    --resize pad:32x32 --scale 0.5 --mean 0.1,0.2 --std 2 --split train --first 4 --inputs 6 --r 4 \
+                    --level 0.6 --threat joint --failure-probability 0.01 --selection-draws 7 --draws 8 \
+                    --attack random,latent --protocol paper --decrement 0.25 --max-norm 9 --box -1,1.5 \
+                    --restarts 1 --steps 2 --attack-draws 3 --decision-draws 5 --seed 11";
+        let policy = Policy::parse(text, Path::new("p.toml")).unwrap();
+        let Command::Audit(audit) = Arguments::try_parse_from(line.split_whitespace()).unwrap().command else {
+            panic!()
+        };
+        assert_eq!(policy.plan, plan(&audit).unwrap());
+        assert_eq!(policy.data, audit.chosen.choice().unwrap());
+        assert_eq!((policy.model, policy.device), (audit.model, audit.compute.device));
+    }
+}
