@@ -1,8 +1,8 @@
 //! The audit: for every input what is certified, what Theorem 1 promises and what attacks achieve, side by side.
 //!
 //! [`plan`] says what to do, [`input`] does it for one input, [`run`] for many (streaming, resumable), [`record`] is
-//! what is written per input and [`summary`] what is said about all of them. [`replay`] checks what a run saved, and
-//! [`linearization`] compares the decoder with its tangent as σ shrinks. [`certificates`] are what is proved about one
+//! what is written per input and [`summary`] what is said about all of them. [`replay`] checks what a run saved, [`ray`]
+//! follows a saved perturbation from nothing to beyond its length, and [`linearization`] compares the decoder with its tangent as σ shrinks. [`certificates`] are what is proved about one
 //! input, and [`certify`] writes them to a file; `undisturbed` holds the draws that audits and certificates share.
 
 pub mod certificates;
@@ -10,6 +10,7 @@ pub mod certify;
 pub mod input;
 pub mod linearization;
 pub mod plan;
+pub mod ray;
 pub mod record;
 pub mod replay;
 pub mod run;

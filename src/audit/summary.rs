@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::record::{InputRecord, Outcome};
 use crate::attack::AttackKind;
 use crate::certificate::Method;
-use crate::quantity::{extended, Probability};
+use crate::quantity::{self, extended, Probability};
 use crate::stats::{self, DescriptionError};
 
 /// Median and range of one quantity over the inputs that have it.
@@ -95,6 +95,17 @@ pub struct DatasetMargin {
     pub without_refutation: usize,
 }
 
+/// What a run says as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Every input is bracketed.
+    Met,
+    /// At least one alarm.
+    NotMet,
+    /// No alarm, but an input that is undecided or failed.
+    Undecided,
+}
+
 /// The summary of an audit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -170,19 +181,19 @@ type Bound = (&'static str, fn(&InputRecord) -> Option<f64>);
 
 const BOUNDS: [Bound; 3] = [("theorem1", theorem1), ("operator", operator), ("whitened", whitened)];
 
-fn theorem1(record: &InputRecord) -> Option<f64> {
+pub(crate) fn theorem1(record: &InputRecord) -> Option<f64> {
     Some(record.first_order?.theorem1.get())
 }
 
-fn operator(record: &InputRecord) -> Option<f64> {
+pub(crate) fn operator(record: &InputRecord) -> Option<f64> {
     Some(record.first_order?.operator.get())
 }
 
-fn whitened(record: &InputRecord) -> Option<f64> {
+pub(crate) fn whitened(record: &InputRecord) -> Option<f64> {
     Some(record.first_order?.whitened.get())
 }
 
-fn certified(record: &InputRecord) -> Option<f64> {
+pub(crate) fn certified(record: &InputRecord) -> Option<f64> {
     Some(record.certified?.best.get())
 }
 
@@ -202,7 +213,7 @@ fn probability_difference(record: &InputRecord) -> Option<f64> {
     Some((record.probability?.estimate.get() - record.linearization?.probability.get()).abs())
 }
 
-fn margin(record: &InputRecord) -> Option<f64> {
+pub(crate) fn margin(record: &InputRecord) -> Option<f64> {
     Some(record.margin_upper?.get())
 }
 
@@ -222,6 +233,40 @@ fn spread(values: impl Iterator<Item = f64>) -> Option<Spread> {
     })
 }
 
+impl QuantityKind {
+    /// What people call it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Estimate => "estimate",
+            Self::LowerBound => "lower bound",
+            Self::UpperBound => "upper bound",
+        }
+    }
+
+    /// A figure rounded the safe way for its kind; none for a number that is negative or not one.
+    #[must_use]
+    pub fn figure(self, value: f64) -> Option<String> {
+        match self {
+            Self::Estimate => quantity::Estimate::new(value).map(|value| value.to_string()),
+            Self::LowerBound => quantity::LowerBound::new(value).map(|value| value.to_string()),
+            Self::UpperBound => quantity::UpperBound::new(value).map(|value| value.to_string()),
+        }
+        .ok()
+    }
+}
+
+/// The largest radius up to which half of all inputs or more are certified; `radii` holds one number per input, 0 where
+/// nothing is certified.
+#[must_use]
+pub fn certified_for_half(radii: &[f64]) -> quantity::LowerBound {
+    let mut sorted = radii.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    // The lower middle, so that at least half of the inputs reach it.
+    let middle = sorted.get(radii.len().saturating_sub(1) / 2).copied().unwrap_or(0.0);
+    quantity::LowerBound::new(middle).unwrap_or(quantity::LowerBound::ZERO)
+}
+
 impl NamedSpread {
     fn new(quantity: &str, kind: QuantityKind, unit: &str, spread: Option<Spread>) -> Self {
         Self { quantity: quantity.to_owned(), kind, unit: unit.to_owned(), spread }
@@ -229,6 +274,18 @@ impl NamedSpread {
 }
 
 impl Summary {
+    /// What the run says as a whole.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        if self.alarms > 0 {
+            Verdict::NotMet
+        } else if self.bracketed < self.inputs {
+            Verdict::Undecided
+        } else {
+            Verdict::Met
+        }
+    }
+
     /// Summarises the records of a finished audit.
     #[must_use]
     pub fn of(records: &[InputRecord]) -> Self {
@@ -253,7 +310,7 @@ impl Summary {
             failed: count(Outcome::Failed),
             abstentions: records.iter().filter(|record| record.first_order.is_none()).count(),
             spreads,
-            associations: BOUNDS.iter().map(|(name, bound)| association(records, name, *bound)).collect(),
+            associations: BOUNDS.iter().map(|(name, bound)| Association::of(records, name, *bound)).collect(),
             linearization: linearization(records),
             dataset_margin: dataset_margin(records),
             best_certificates: best_certificates(records),
@@ -289,20 +346,24 @@ fn ratio_spread(records: &[InputRecord], name: &str, bound: fn(&InputRecord) -> 
     NamedSpread::new(&format!("margin / {name}"), Estimate, "ratio", spread(ratios))
 }
 
-fn association(records: &[InputRecord], name: &str, bound: fn(&InputRecord) -> Option<f64>) -> Association {
-    let pairs = records.iter().filter_map(|record| Some((bound(record)?, margin(record)?)));
-    let (x, y): (Vec<f64>, Vec<f64>) = pairs.filter(|(x, y)| x.is_finite() && y.is_finite()).unzip();
-    // Two points always lie on a line.
-    let enough = x.len() >= 3;
-    let of = |statistic: fn(&[f64], &[f64]) -> Result<f64, DescriptionError>| statistic(&x, &y).ok().filter(|_| enough);
-    let line = stats::least_squares_line(&x, &y).ok().filter(|_| enough);
-    Association {
-        bound: name.to_owned(),
-        inputs: x.len(),
-        pearson: of(stats::pearson),
-        spearman: of(stats::spearman),
-        slope: line.map(|line| line.slope),
-        intercept: line.map(|line| line.intercept),
+impl Association {
+    /// How `bound` goes along with the empirical margin, over the inputs that have both as finite numbers.
+    #[must_use]
+    pub fn of(records: &[InputRecord], name: &str, bound: fn(&InputRecord) -> Option<f64>) -> Self {
+        let pairs = records.iter().filter_map(|record| Some((bound(record)?, margin(record)?)));
+        let (x, y): (Vec<f64>, Vec<f64>) = pairs.filter(|(x, y)| x.is_finite() && y.is_finite()).unzip();
+        // Two points always lie on a line.
+        let enough = x.len() >= 3;
+        let of = |statistic: fn(&[f64], &[f64]) -> Result<f64, DescriptionError>| statistic(&x, &y).ok().filter(|_| enough);
+        let line = stats::least_squares_line(&x, &y).ok().filter(|_| enough);
+        Self {
+            bound: name.to_owned(),
+            inputs: x.len(),
+            pearson: of(stats::pearson),
+            spearman: of(stats::spearman),
+            slope: line.map(|line| line.slope),
+            intercept: line.map(|line| line.intercept),
+        }
     }
 }
 

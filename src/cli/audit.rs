@@ -11,6 +11,7 @@ use super::train::train_default;
 use crate::attack::Effort;
 use crate::audit::input::AuditedModel;
 use crate::audit::run::{Existing, RunFile, RunFolder};
+use crate::audit::summary::Verdict;
 use crate::audit::{Audit, AuditPlan, RunIdentity, Summary};
 use crate::files;
 use crate::margin::{Protocol, SearchPlan};
@@ -90,12 +91,10 @@ pub(crate) fn audit(arguments: AuditArguments) -> Result<ExitCode, Failure> {
 const TRAINED_MODEL_FILE: &str = "model.safetensors";
 
 fn exit_code(summary: &Summary) -> ExitCode {
-    if summary.alarms > 0 {
-        ExitCode::NotMet
-    } else if summary.bracketed < summary.inputs {
-        ExitCode::Undecided
-    } else {
-        ExitCode::Met
+    match summary.verdict() {
+        Verdict::Met => ExitCode::Met,
+        Verdict::NotMet => ExitCode::NotMet,
+        Verdict::Undecided => ExitCode::Undecided,
     }
 }
 
