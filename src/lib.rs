@@ -55,6 +55,7 @@
 //! * [`attack`]: perturbations that may break robustness
 //! * [`margin`]: r, P(‖Δ‖ ≤ r) and the smallest refuted norm
 //! * [`audit`]: all of it for one input, for many, and the summary; replaying what a run saved; writing certificates
+//! * [`report`]: a run as a page, a comment, a table or a picture
 //! * [`claims`]: the theory itself on trial: the paper's statements, searched for minimal counterexamples
 //! * [`verify`]: certificates checked, without any of the code that makes them
 //! * [`cli`]: the command line
@@ -76,6 +77,7 @@ pub mod margin;
 pub mod model;
 pub mod progress;
 pub mod quantity;
+pub mod report;
 pub mod seed;
 pub mod sensitivity;
 pub mod spelling;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Modules from the ground up; each may use those before it, and itself.
-const ORDER: [&str; 18] = [
+const ORDER: [&str; 19] = [
     "quantity",
     "seed",
     "progress",
@@ -22,6 +22,7 @@ const ORDER: [&str; 18] = [
     "attack",
     "margin",
     "audit",
+    "report",
     "claims",
 ];
 /// Modules that may name candle.

@@ -218,7 +218,7 @@ pub(crate) fn margin(record: &InputRecord) -> Option<f64> {
 }
 
 /// The smallest upper bound of R(x) that is known.
-fn smallest_upper(record: &InputRecord) -> Option<f64> {
+pub(crate) fn smallest_upper(record: &InputRecord) -> Option<f64> {
     let exact = record.exact_margin.map(|exact| exact.upper.get()).filter(|upper| upper.is_finite());
     [margin(record), exact].into_iter().flatten().reduce(f64::min)
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::report::{self, ReportArguments};
 use crate::attack::{AttackKind, PixelBox, Threat};
 use crate::audit::run::DataChoice;
 use crate::claims::{DEFAULT_CASES, MAX_CASES};
@@ -62,6 +63,12 @@ pub(crate) enum Command {
     /// Check the perturbations that an audit saved: norms measured anew, fresh draws.
     #[command(after_long_help = REPLAY_EXAMPLES)]
     Replay(ReplayArguments),
+    /// Make a page, a comment, a table, a document or a picture of a run, finished or not.
+    ///
+    /// The page needs no other file and no network. Exit status 0 if the report is written; what the audit itself said is
+    /// the first thing in it.
+    #[command(after_long_help = report::EXAMPLES)]
+    Report(ReportArguments),
     /// Compare the decoder with its tangent: Proposition 1's first-order P(‖Δ‖ ≤ r) against draws, as σ shrinks.
     #[command(after_long_help = LINEARIZATION_EXAMPLES, allow_negative_numbers = true)]
     Linearization(LinearizationArguments),
@@ -409,6 +416,9 @@ pub(crate) struct AuditArguments {
     /// Print one JSON line per input and one for the summary instead of tables.
     #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
+    /// Also write a report, as `vaecert report` does: a page, or what the file's ending says (md, csv, json, png).
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub(crate) report: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) compute: ComputeArguments,
 }
@@ -862,7 +872,7 @@ fn number(text: &str) -> Result<f64, String> {
 /// More threads than any machine has would only take memory.
 const MAX_THREADS: usize = 1024;
 
-fn threads(text: &str) -> Result<NonZeroUsize, String> {
+pub(crate) fn threads(text: &str) -> Result<NonZeroUsize, String> {
     let found = text.trim().parse().ok().filter(|&threads: &NonZeroUsize| threads.get() <= MAX_THREADS);
     found.ok_or_else(|| format!("expected a number from 1 to {MAX_THREADS}, found {text:?}"))
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::args::{AuditArguments, ProtocolArgument};
 use super::exit_code::ExitCode;
 use super::failure::Failure;
+use super::report;
 use super::table;
 use super::terminal::Terminal;
 use super::train::train_default;
@@ -17,6 +18,7 @@ use crate::files;
 use crate::margin::{Protocol, SearchPlan};
 use crate::model::{embedded, Model, ModelError};
 use crate::progress::Progress;
+use crate::report::Format;
 use crate::seed::Seed;
 use crate::threads::Workers;
 
@@ -39,6 +41,10 @@ pub(crate) fn audit(arguments: AuditArguments) -> Result<ExitCode, Failure> {
     let source = choice.source.absolute();
     let dataset = choice.source.load(choice.split, choice.seed)?;
     let identity = RunIdentity::new(&model, &device, choice, &dataset, plan)?;
+
+    if let Some(file) = &arguments.report {
+        report::check_free(file, arguments.overwrite || arguments.resume)?;
+    }
 
     let path = arguments.out.clone().unwrap_or_else(|| default_folder(&identity));
     let run_file = RunFile { identity: identity.clone(), model: model_path(&arguments), source };
@@ -83,6 +89,15 @@ pub(crate) fn audit(arguments: AuditArguments) -> Result<ExitCode, Failure> {
         terminal.print(&table::summary(&summary))?;
         terminal
             .print(&format!("written to {}; check the perturbations with: vaecert replay {0}\n", path.display()))?;
+    }
+    if let Some(file) = &arguments.report {
+        let format = Format::of_path(file).unwrap_or(Format::Html);
+        let run = (&run_file, records.as_slice());
+        let bytes = report::rendered(format, &path, run, || Ok((model, dataset)), &workers, &terminal)?;
+        report::write(file, &bytes)?;
+        if !arguments.json {
+            terminal.print(&format!("report written to {}\n", file.display()))?;
+        }
     }
     Ok(exit_code(&summary))
 }

@@ -11,6 +11,7 @@ pub mod gamma_sum;
 mod import;
 mod linearization;
 mod replay;
+mod report;
 pub mod table;
 mod terminal;
 mod train;
@@ -65,6 +66,7 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Import(arguments) => import::import(&arguments),
         Command::Data(command) => data::data(&command),
         Command::Replay(arguments) => replay::replay(&arguments),
+        Command::Report(arguments) => report::report(&arguments),
         Command::Linearization(arguments) => linearization::linearization(&arguments),
         Command::GammaSum(arguments) => gamma_sum::gamma_sum(&arguments),
         Command::Claims(arguments) => claims::claims(&arguments),
