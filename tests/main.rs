@@ -11,4 +11,5 @@ mod cli;
 mod fuzz;
 mod oracle;
 mod reject;
+mod report;
 mod support;

@@ -83,7 +83,7 @@ impl Replay<'_> {
 
 /// x + `fraction` · δ in single precision; the ends of a saved perturbation are kept to the bit.
 fn at_fraction(input: &[f32], attacked: &AttackedInput, fraction: f64, pixel_box: Option<PixelBox>) -> AttackedInput {
-    if fraction == 1.0 {
+    if fraction.total_cmp(&1.0).is_eq() {
         return attacked.clone();
     }
     let point = |(x, delta): (&f32, f64)| {

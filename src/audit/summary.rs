@@ -354,7 +354,8 @@ impl Association {
         let (x, y): (Vec<f64>, Vec<f64>) = pairs.filter(|(x, y)| x.is_finite() && y.is_finite()).unzip();
         // Two points always lie on a line.
         let enough = x.len() >= 3;
-        let of = |statistic: fn(&[f64], &[f64]) -> Result<f64, DescriptionError>| statistic(&x, &y).ok().filter(|_| enough);
+        let of =
+            |statistic: fn(&[f64], &[f64]) -> Result<f64, DescriptionError>| statistic(&x, &y).ok().filter(|_| enough);
         let line = stats::least_squares_line(&x, &y).ok().filter(|_| enough);
         Self {
             bound: name.to_owned(),

@@ -163,7 +163,10 @@ mod tests {
     #[test]
     fn what_is_no_number_or_lies_outside_stays_on_the_scale() {
         let scale = Scale::new(2.0, 10.0, 20.0);
-        assert_eq!([0.0, 1.0, 2.0, 3.0, -1.0, f64::INFINITY].map(|v| scale.place(v)), [10.0, 15.0, 20.0, 20.0, 10.0, 20.0]);
+        assert_eq!(
+            [0.0, 1.0, 2.0, 3.0, -1.0, f64::INFINITY].map(|v| scale.place(v)),
+            [10.0, 15.0, 20.0, 20.0, 10.0, 20.0]
+        );
         assert_eq!([0.0, f64::NAN, f64::INFINITY, -1.0].map(|end| Scale::new(end, 0.0, 1.0).end), [1.0; 4]);
     }
 

@@ -54,9 +54,17 @@ pub fn trusted() -> &'static str {
 #[must_use]
 pub fn verdict(report: &Report<'_>) -> (&'static str, &'static str) {
     match report.summary.verdict() {
-        Verdict::NotMet => ("not met", "at least one alarm: a lower bound or estimate lies above a refuted norm; exit status 1 of vaecert audit"),
-        _ if !report.is_finished() => ("undecided", "the run is not finished; vaecert audit has given no exit status yet"),
+        Verdict::NotMet => (
+            "not met",
+            "at least one alarm: a lower bound or estimate lies above a refuted norm; exit status 1 of vaecert audit",
+        ),
+        _ if !report.is_finished() => {
+            ("undecided", "the run is not finished; vaecert audit has given no exit status yet")
+        }
         Verdict::Met => ("met", "every input is bracketed; exit status 0 of vaecert audit"),
-        Verdict::Undecided => ("undecided", "at least one input is undecided or failed, and there is no alarm; exit status 3 of vaecert audit"),
+        Verdict::Undecided => (
+            "undecided",
+            "at least one input is undecided or failed, and there is no alarm; exit status 3 of vaecert audit",
+        ),
     }
 }

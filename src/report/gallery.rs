@@ -89,7 +89,12 @@ impl Gallery {
     }
 
     /// How inputs are laid out: as the model says, or, without it, as their number of values suggests.
-    fn form(&mut self, first: &Found<'_>, report: &Report<'_>, replay: Result<&Replay<'_>, &str>) -> Result<Form, String> {
+    fn form(
+        &mut self,
+        first: &Found<'_>,
+        report: &Report<'_>,
+        replay: Result<&Replay<'_>, &str>,
+    ) -> Result<Form, String> {
         let length = first.stored.input.len();
         let shape = match replay {
             Ok(replay) => replay.input_shape().to_vec(),
@@ -178,7 +183,12 @@ impl<'a> Found<'a> {
         let drawn = |name: &'static str, values: &[f32]| {
             (name, element(&undone.apply(values, form), form, range, &format!("input {input}: {name}")))
         };
-        let delta = element(&self.difference(form, undone), form, (-difference, difference), &format!("input {input}: difference"));
+        let delta = element(
+            &self.difference(form, undone),
+            form,
+            (-difference, difference),
+            &format!("input {input}: difference"),
+        );
         let mut pictures = vec![
             drawn("input", &self.stored.input),
             drawn("attacked", self.stored.attacked.values()),

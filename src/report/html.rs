@@ -107,7 +107,10 @@ fn tiles(report: &Report<'_>) -> Vec<(String, &'static str)> {
         (summary.undecided.to_string(), "undecided"),
         (summary.alarms.to_string(), "alarms"),
         (summary.failed.to_string(), "failed"),
-        (format!("≥ {}", report.certified_for_half()), "certified radius of half of the inputs or more (input units, L2)"),
+        (
+            format!("≥ {}", report.certified_for_half()),
+            "certified radius of half of the inputs or more (input units, L2)",
+        ),
     ]
 }
 
@@ -154,11 +157,15 @@ fn provenance(report: &Report<'_>) -> Vec<(&'static str, String)> {
     let run = report.run;
     let (identity, plan) = (&run.identity, &run.identity.plan);
     let attacks: Vec<&str> = plan.attacks.iter().map(|attack| attack.name()).collect();
-    let model = run.model.as_ref().map_or_else(|| "embedded digits β-VAE".to_owned(), |path| path.display().to_string());
+    let model =
+        run.model.as_ref().map_or_else(|| "embedded digits β-VAE".to_owned(), |path| path.display().to_string());
     vec![
         ("model", model),
         ("model, SHA-256", identity.model_sha256.clone()),
-        ("data", format!("{}, {} split, inputs {} to {}", identity.data, identity.split, identity.first, last_input(report))),
+        (
+            "data",
+            format!("{}, {} split, inputs {} to {}", identity.data, identity.split, identity.first, last_input(report)),
+        ),
         ("data, SHA-256", identity.data_sha256.clone()),
         ("run, SHA-256 of its identity", identity.sha256()),
         ("seed of all draws", plan.seed.0.to_string()),

@@ -68,9 +68,10 @@ impl Scheme {
 
 /// The style of plots inside a page, in the reader's colour scheme; on paper always the light one.
 pub(super) fn for_pages() -> String {
-    let plot = LIGHT.colours().iter().fold(PLOT.to_owned(), |text, (name, _)| {
-        text.replace(&format!("<{name}>"), &format!("var(--{name})"))
-    });
+    let plot = LIGHT
+        .colours()
+        .iter()
+        .fold(PLOT.to_owned(), |text, (name, _)| text.replace(&format!("<{name}>"), &format!("var(--{name})")));
     format!(
         ":root{{color-scheme:light dark;{}}}@media screen and (prefers-color-scheme:dark){{:root{{{}}}}}{plot}",
         LIGHT.variables(),

@@ -25,12 +25,15 @@ pub(super) enum Form {
 impl Form {
     /// The form of inputs with these axes; in words why there is none.
     pub(super) fn of(shape: &[usize]) -> Result<Self, String> {
-        let form = match *shape {
-            [rows, columns] | [1, rows, columns] => Self::Image { channels: 1, rows, columns },
-            [3, rows, columns] => Self::Image { channels: 3, rows, columns },
-            [length] if length <= MOST_BARS => Self::Bars(length),
-            _ => return Err(format!("Inputs of shape {shape:?} are neither images nor at most {MOST_BARS} numbers, so none is drawn.")),
-        };
+        let form =
+            match *shape {
+                [rows, columns] | [1, rows, columns] => Self::Image { channels: 1, rows, columns },
+                [3, rows, columns] => Self::Image { channels: 3, rows, columns },
+                [length] if length <= MOST_BARS => Self::Bars(length),
+                _ => return Err(format!(
+                    "Inputs of shape {shape:?} are neither images nor at most {MOST_BARS} numbers, so none is drawn."
+                )),
+            };
         let size = shape.iter().try_fold(1_usize, |product, &axis| product.checked_mul(axis));
         match size {
             Some(1..=MOST_VALUES) => Ok(form),
@@ -151,7 +154,15 @@ mod tests {
 
     #[test]
     fn base64_gives_the_rfcs_examples() {
-        let cases = [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE="), ("foobar", "Zm9vYmFy")];
+        let cases = [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foob", "Zm9vYg=="),
+            ("fooba", "Zm9vYmE="),
+            ("foobar", "Zm9vYmFy"),
+        ];
         for (bytes, text) in cases {
             assert_eq!(base64(bytes.as_bytes()), text);
         }

@@ -20,8 +20,9 @@ const GAP: u32 = 16;
 const HEADING_HEIGHT: u32 = 30;
 
 pub(super) fn picture(report: &Report<'_>) -> Result<Vec<u8>, ReportError> {
-    let figures: Vec<Figure> =
-        std::iter::once(fractions(report.records)).chain(margins(report.records).into_iter().map(|panel| panel.0)).collect();
+    let figures: Vec<Figure> = std::iter::once(fractions(report.records))
+        .chain(margins(report.records).into_iter().map(|panel| panel.0))
+        .collect();
     let (svg, width, height) = sheet(&heading(report), &figures);
     let mut fonts = fontdb::Database::new();
     fonts.load_font_data(FONT.to_vec());
@@ -36,8 +37,11 @@ pub(super) fn picture(report: &Report<'_>) -> Result<Vec<u8>, ReportError> {
 
 fn heading(report: &Report<'_>) -> String {
     let summary = &report.summary;
-    let unfinished =
-        if report.is_finished() { String::new() } else { format!(" (not finished: {} of {})", summary.inputs, report.planned()) };
+    let unfinished = if report.is_finished() {
+        String::new()
+    } else {
+        format!(" (not finished: {} of {})", summary.inputs, report.planned())
+    };
     format!(
         "{} inputs of {}{unfinished}: {} bracketed, {} undecided, {} alarms, {} failed",
         summary.inputs,

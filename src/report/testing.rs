@@ -19,8 +19,18 @@ pub(super) fn bracketed(input: usize, lower: f64, upper: f64) -> InputRecord {
     InputRecord {
         outcome: Outcome::Bracketed,
         radius: Some(Radius::new(1.25).unwrap()),
-        certified: Some(CertifiedRecord { linear_region: None, slope_interval: Some(best), a_priori: None, best, method }),
-        first_order: Some(FirstOrderLadder { theorem1: estimate(0.5), operator: estimate(0.75), whitened: estimate(1.25) }),
+        certified: Some(CertifiedRecord {
+            linear_region: None,
+            slope_interval: Some(best),
+            a_priori: None,
+            best,
+            method,
+        }),
+        first_order: Some(FirstOrderLadder {
+            theorem1: estimate(0.5),
+            operator: estimate(0.75),
+            whitened: estimate(1.25),
+        }),
         margin_upper: Some(UpperBound::new(upper).unwrap()),
         best_attack: Some(AttackKind::MaxDamage),
         ..InputRecord::empty(input)
