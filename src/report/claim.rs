@@ -26,7 +26,8 @@ pub fn paragraph(report: &Report<'_>) -> String {
         "For each of the {} audited inputs (data {}, {} split, from input {} on): under every perturbation δ of the input whose \
          L2 norm is at most the certified radius, the reconstruction stays within the L2 distance r of the undisturbed one with \
          a probability that exceeds m = {level}: P(‖Δ(x, δ)‖₂ ≤ r) > {level}, over the draws of the code ({reached}). {radius}. \
-         Where a refuted norm is given, a perturbation of that norm was found for which this probability is at most {level}, so \
+         Where the \
+         certified radius is 0 or missing, nothing is claimed from below. Where a refuted norm is given, a perturbation of that norm was found for which this probability is at most {level}, so \
          that the margin R(x) lies between the two. All these statements hold together, for all {} inputs of the run, except \
          with a failure probability of {} (random draws only). They are about the network over the real numbers with the \
          stored weights (SHA-256 {}), not about the rounding of a deployed copy. The columns theorem1, operator and whitened are \
@@ -46,8 +47,8 @@ pub fn paragraph(report: &Report<'_>) -> String {
 pub fn trusted() -> &'static str {
     "Trusted: this program and the machine that ran it; that the seed was not chosen after looking at the results, and that the \
      draws of ChaCha8 behave as independent ones; that the system's exp, ln, tanh and the like are within four units in the \
-     last place. `vaecert replay` checks the perturbations again on other draws; `vaecert certify` writes the lower bounds \
-     with their evidence, and `vaecert verify` checks that with code that shares nothing with this one."
+     last place. vaecert replay checks the perturbations again on other draws; vaecert certify writes the lower bounds \
+     with their evidence, and vaecert verify checks that with code that shares nothing with this one."
 }
 
 /// The verdict as one word, and what it means.

@@ -25,15 +25,16 @@ pub(super) enum Form {
 impl Form {
     /// The form of inputs with these axes; in words why there is none.
     pub(super) fn of(shape: &[usize]) -> Result<Self, String> {
-        let form =
-            match *shape {
-                [rows, columns] | [1, rows, columns] => Self::Image { channels: 1, rows, columns },
-                [3, rows, columns] => Self::Image { channels: 3, rows, columns },
-                [length] if length <= MOST_BARS => Self::Bars(length),
-                _ => return Err(format!(
+        let form = match *shape {
+            [rows, columns] | [1, rows, columns] => Self::Image { channels: 1, rows, columns },
+            [3, rows, columns] => Self::Image { channels: 3, rows, columns },
+            [length] if length <= MOST_BARS => Self::Bars(length),
+            _ => {
+                return Err(format!(
                     "Inputs of shape {shape:?} are neither images nor at most {MOST_BARS} numbers, so none is drawn."
-                )),
-            };
+                ))
+            }
+        };
         let size = shape.iter().try_fold(1_usize, |product, &axis| product.checked_mul(axis));
         match size {
             Some(1..=MOST_VALUES) => Ok(form),

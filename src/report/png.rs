@@ -1,5 +1,6 @@
 //! The main plots as a picture: the page's own drawings side by side, with letters from an embedded font.
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use resvg::tiny_skia::{Pixmap, Transform};
@@ -7,7 +8,7 @@ use resvg::usvg::{fontdb, Options, Tree};
 
 use super::content::Report;
 use super::figures::{fractions, margins};
-use super::svg::{escaped, Anchor, Figure, Svg};
+use super::svg::{Anchor, Figure, Svg};
 use super::{palette, ReportError};
 
 /// Latin, Greek and the signs that plots use, of DejaVu Sans 2.37.
@@ -18,6 +19,8 @@ const ZOOM: u32 = 2;
 /// Around the picture and between its plots.
 const GAP: u32 = 16;
 const HEADING_HEIGHT: u32 = 30;
+/// How much larger the first drawing is than the others, in tenths.
+const LARGE_TENTHS: u32 = 18;
 
 pub(super) fn picture(report: &Report<'_>) -> Result<Vec<u8>, ReportError> {
     let figures: Vec<Figure> = std::iter::once(fractions(report.records))
@@ -64,36 +67,36 @@ fn shortened(name: &str) -> String {
     }
 }
 
-/// All drawings on one sheet: the first in the first row with the next one, the others below; (SVG, width, height).
+/// The first drawing large on the left, the others in two columns beside it; (SVG, width, height).
 fn sheet(heading: &str, figures: &[Figure]) -> (String, u32, u32) {
-    let mut body = String::new();
-    let (mut right, mut y) = (0, GAP + HEADING_HEIGHT);
-    for row in rows(figures) {
-        let mut x = GAP;
+    let Some((first, panels)) = figures.split_first() else { return (String::new(), 0, 0) };
+    let top = GAP + HEADING_HEIGHT;
+    let mut body =
+        format!("<g transform=\"translate({GAP} {top}) scale({})\">{}</g>", f64::from(LARGE_TENTHS) / 10.0, first.body);
+    // A drawing is a few hundred units wide.
+    let large = |length: u32| length * LARGE_TENTHS / 10;
+    let (left, mut right, mut bottom) = (2 * GAP + large(first.width), 0, top + large(first.height));
+    let mut y = top;
+    for row in panels.chunks(2) {
+        let mut x = left;
         for figure in row {
-            body += &format!("<g transform=\"translate({x} {y})\">{}</g>", figure.body);
+            let _ = write!(body, "<g transform=\"translate({x} {y})\">{}</g>", figure.body);
             x += figure.width + GAP;
         }
         right = right.max(x);
         y += row.iter().map(|figure| figure.height).max().unwrap_or(0) + GAP;
     }
+    bottom = bottom.max(y);
     let mut title = Svg::default();
-    title.rectangle("pp", (0.0, 0.0), f64::from(right), f64::from(y));
+    title.rectangle("pp", (0.0, 0.0), f64::from(right), f64::from(bottom));
     title.text((f64::from(GAP), f64::from(GAP) + 14.0), "hd", Anchor::Start, heading);
-    let title = title.finish(right, y, String::new()).body;
+    let title = title.finish(right, bottom, String::new()).body;
     let style = palette::for_pictures();
-    let family = escaped(FAMILY);
     let svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{right}\" height=\"{y}\" viewBox=\"0 0 {right} {y}\" \
-         font-family=\"{family}\"><style>{style}</style>{title}{body}</svg>"
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{right}\" height=\"{bottom}\" \
+         viewBox=\"0 0 {right} {bottom}\" font-family=\"{FAMILY}\"><style>{style}</style>{title}{body}</svg>"
     );
-    (svg, right, y)
-}
-
-/// The wide first drawing beside two panels, the rest in a second row.
-fn rows(figures: &[Figure]) -> [&[Figure]; 2] {
-    let (first, second) = figures.split_at(figures.len().min(3));
-    [first, second]
+    (svg, right, bottom)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use crate::audit::InputRecord;
 use crate::report::axis::{legend, Frame, Mark, Scale, BOTTOM_MARGIN};
 use crate::report::svg::{Figure, Svg};
 
-const WIDTH: u32 = 480;
+const WIDTH: u32 = 420;
 const HEIGHT: u32 = 380;
 const BINS: u32 = 25;
 

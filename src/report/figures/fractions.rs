@@ -7,8 +7,8 @@ use crate::report::axis::{legend, Frame, Mark, Scale};
 use crate::report::curve::Curve;
 use crate::report::svg::{Figure, Svg};
 
-const WIDTH: u32 = 480;
-const HEIGHT: u32 = 330;
+const WIDTH: u32 = 420;
+const HEIGHT: u32 = 320;
 /// Corners of a step nearer to the last one than this are not drawn.
 const FINEST: f64 = 0.4;
 

@@ -6,7 +6,7 @@ use crate::quantity::Probability;
 use crate::report::axis::{legend, Frame, Mark};
 use crate::report::svg::{Figure, Svg};
 
-const WIDTH: u32 = 480;
+const WIDTH: u32 = 420;
 const HEIGHT: u32 = 340;
 const MARKS: [[&str; 2]; 3] = [["r1", "p1"], ["r2", "p2"], ["r3", "p3"]];
 

@@ -29,17 +29,17 @@ fn awkward_numbers_never_reach_a_drawing() {
 
 #[test]
 fn steps_are_drawn_where_they_are() {
-    // Frame: 54 to 466 wide; the axis ends at 1.05 · 2 = 2.1, and 1 lies at 54 + 412 / 2.1 = 250.2.
+    // Frame: 54 to 406 wide; the axis ends at 1.05 · 2 = 2.1, and 1 lies at 54 + 352 / 2.1 = 221.6.
     let figure = fractions(&[bracketed(0, 1.0, 2.0), undecided(1)]);
     let certified = figure.body.split("class=\"ce\" d=\"").nth(2).unwrap();
     let path = certified.split('"').next().unwrap();
     let points: Vec<&str> = path.split(['M', 'L']).skip(1).collect();
     assert_eq!(points.len(), 4);
     assert!(
-        points[0].starts_with("54 ") && points[1].starts_with("250.2 ") && points[2].starts_with("250.2 "),
+        points[0].starts_with("54 ") && points[1].starts_with("221.6 ") && points[2].starts_with("221.6 "),
         "{path}"
     );
-    assert!(points[3].starts_with("466 "), "{path}");
+    assert!(points[3].starts_with("406 "), "{path}");
     // Half of the inputs up to 1, then none: the bottom of the frame.
     let height = |point: &str| point.split(' ').nth(1).unwrap().parse::<f64>().unwrap();
     assert_eq!(height(points[2]), f64::from(figure.height) - 44.0);
