@@ -184,7 +184,7 @@ fn in_a_browser_nothing_overlaps_the_table_sorts_and_pictures_show() {
         let found = probed(&browser, folder.path(), &page, width, dark);
         assert_eq!((found["width"].as_u64(), found["dark"].as_bool()), (Some(u64::from(width)), Some(dark)), "{found}");
         assert_eq!(found["overlaps"], serde_json::json!([]), "at {width} pixels");
-        assert_eq!(found["sideways"].as_i64(), Some(0), "at {width} pixels");
+        assert!(found["sideways"].as_i64().unwrap() <= 0, "at {width} pixels: {found}");
         assert_eq!((found["pictures"].as_u64(), &found["missing"]), (Some(15), &serde_json::json!([])));
         let numbers = |name: &str| -> Vec<f64> {
             found[name].as_array().unwrap().iter().map(|text| text.as_str().unwrap().parse().unwrap()).collect()

@@ -75,7 +75,7 @@ pub(super) struct Frame {
 /// Room for ticks and the label on the left.
 pub(super) const LEFT_MARGIN: f64 = 54.0;
 /// Room for ticks and the label below.
-pub(super) const BOTTOM_MARGIN: f64 = 44.0;
+pub(super) const BOTTOM_MARGIN: f64 = 48.0;
 /// Room for half a tick's text on the right.
 pub(super) const RIGHT_MARGIN: f64 = 14.0;
 
@@ -103,11 +103,11 @@ impl Frame {
         for (value, text) in x.ticks() {
             let place = x.place(value);
             svg.line("gr", (place, self.top), (place, self.bottom));
-            svg.text((place, self.bottom + 16.0), "tk", Anchor::Middle, &text);
+            svg.text((place, self.bottom + 19.0), "tk", Anchor::Middle, &text);
         }
         svg.path("ax", &[(self.left, self.top), (self.left, self.bottom), (self.right, self.bottom)]);
         let middle = |from: f64, to: f64| 0.5 * (from + to);
-        svg.text((middle(self.left, self.right), self.bottom + 35.0), "lb", Anchor::Middle, x_label);
+        svg.text((middle(self.left, self.right), self.bottom + 39.0), "lb", Anchor::Middle, x_label);
         svg.upright_text((14.0, middle(self.top, self.bottom)), "lb", y_label);
     }
 }

@@ -42,7 +42,7 @@ fn steps_are_drawn_where_they_are() {
     assert!(points[3].starts_with("406 "), "{path}");
     // Half of the inputs up to 1, then none: the bottom of the frame.
     let height = |point: &str| point.split(' ').nth(1).unwrap().parse::<f64>().unwrap();
-    assert_eq!(height(points[2]), f64::from(figure.height) - 44.0);
+    assert_eq!(height(points[2]), f64::from(figure.height) - 48.0);
     assert!(height(points[0]) < height(points[2]));
 }
 
