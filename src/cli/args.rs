@@ -417,6 +417,7 @@ pub(crate) struct AuditArguments {
     #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
     /// Also write a report, as `vaecert report` does: a page, or what the file's ending says (md, csv, json, png).
+    /// A file that is there is replaced with --overwrite and with --resume.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub(crate) report: Option<PathBuf>,
     #[command(flatten)]

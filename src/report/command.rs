@@ -11,7 +11,10 @@ use crate::margin::{Protocol, RadiusRule};
 pub fn audit(run: &RunFile) -> String {
     let search = &run.identity.plan.search;
     let attacks: Vec<&str> = run.identity.plan.attacks.iter().map(|kind| kind.name()).collect();
-    let mut words = shared(run, "audit");
+    // A relative path is that of a model which the run itself trained.
+    let trained = run.model.as_deref().is_some_and(Path::is_relative);
+    let named = if trained { Some("--train".to_owned()) } else { run.model.as_deref().map(model) };
+    let mut words = shared(run, "audit", named);
     words.extend([option("attack", attacks.join(",")), option("max-norm", search.max_norm)]);
     match search.protocol {
         Protocol::Bisect { tolerance } => words.push(option("tolerance", tolerance)),
@@ -35,7 +38,7 @@ pub fn audit(run: &RunFile) -> String {
 /// The `vaecert certify` that asks the same about the same inputs.
 #[must_use]
 pub fn certify(run: &RunFile) -> String {
-    let mut words = shared(run, "certify");
+    let mut words = shared(run, "certify", run.model.as_deref().map(model));
     words.push("--out certificate.jsonl".to_owned());
     words.join(" ")
 }
@@ -50,10 +53,10 @@ pub fn verify(run: &RunFile) -> String {
 }
 
 /// What audits and certificates are both asked.
-fn shared(run: &RunFile, command: &str) -> Vec<String> {
+fn shared(run: &RunFile, command: &str, model: Option<String>) -> Vec<String> {
     let (identity, plan) = (&run.identity, &run.identity.plan);
     let mut words = vec![format!("vaecert {command}")];
-    words.extend(run.model.as_deref().map(model));
+    words.extend(model);
     words.extend(match directory(&run.source) {
         Some(directory) => vec![option("data", &identity.data), option("data-dir", directory.display())],
         None => vec![option("data", &run.source)],
@@ -111,6 +114,17 @@ fn quoted(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_model_that_the_run_trained_is_trained_again_and_then_found_in_its_folder() {
+        let mut run = crate::report::testing::run(2);
+        run.model = Some("model.safetensors".into());
+        assert!(audit(&run).starts_with("vaecert audit --train --data digits --split test --first 0 --inputs 2 "));
+        assert!(certify(&run).starts_with("vaecert certify --model RUN/model.safetensors --data digits "));
+        assert_eq!(verify(&run), "vaecert verify certificate.jsonl --model RUN/model.safetensors");
+        run.model = Some("/a b/m.safetensors".into());
+        assert!(audit(&run).starts_with("vaecert audit --model '/a b/m.safetensors' --data digits "));
+    }
 
     #[test]
     fn words_with_spaces_and_quotation_marks_stay_one_word() {
