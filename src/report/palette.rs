@@ -41,7 +41,8 @@ const PLOT: &str = ".tk,.lg{font-size:12px;fill:<ink>}.lb{font-size:12.5px;fill:
 .ce{stroke:<lower>;stroke-width:2.2;fill:none}.at{stroke:<upper>;stroke-width:2;stroke-dasharray:6 3;fill:none}\
 .bd{fill:<band>;stroke:none}.id{stroke:<muted>;stroke-width:1.2;stroke-dasharray:2 3;fill:none}\
 .ft{stroke:<upper>;stroke-width:1.8;stroke-dasharray:7 3;fill:none}\
-.pt{stroke:<lower>;stroke-width:5;stroke-linecap:round;fill:none}.hl{fill:<lower>}.hu{fill:<upper>}\
+.pt{stroke:<lower>;stroke-width:5;stroke-linecap:round;fill:none}\
+.ps{stroke:<lower>;stroke-width:2.2;stroke-linecap:round;fill:none}.hl{fill:<lower>}.hu{fill:<upper>}\
 .r1{stroke:<upper>;stroke-width:2;fill:none}.r2{stroke:<lower>;stroke-width:2;stroke-dasharray:7 3;fill:none}\
 .r3{stroke:<third>;stroke-width:2;stroke-dasharray:2 2;fill:none}\
 .p1{stroke:<upper>;stroke-width:1.4}.p2{stroke:<lower>;stroke-width:1.4}.p3{stroke:<third>;stroke-width:1.4}\

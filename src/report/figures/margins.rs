@@ -8,6 +8,8 @@ use crate::report::svg::{Anchor, Figure, Svg};
 
 const WIDTH: u32 = 380;
 const HEIGHT: u32 = 330;
+/// From so many inputs on, dots are small.
+const MANY: usize = 400;
 
 /// A bound: its name, what kind of number it is, and its place in a record.
 type Bound = (&'static str, &'static str, fn(&InputRecord) -> Option<f64>);
@@ -40,12 +42,13 @@ fn panel(records: &[InputRecord], &(name, kind, bound): &Bound) -> (Figure, Stri
     frame.draw(&mut svg, (&x, &x_label), (&y, "empirical margin, upper bound (input units)"));
     let end = x.end.min(y.end);
     svg.line("id", (x.place(0.0), y.place(0.0)), (x.place(end), y.place(end)));
+    let dot = if association.inputs > MANY { "ps" } else { "pt" };
+    svg.dots(dot, &distinct(pairs().map(|(a, b)| (x.place(a), y.place(b)))));
     if let Some((slope, intercept)) = line {
         let ends = pairs().fold((f64::INFINITY, 0.0_f64), |(low, high), (x, _)| (low.min(x), high.max(x)));
         let at = |value: f64| (x.place(value), y.place(slope * value + intercept));
         svg.line("ft", at(ends.0), at(ends.1));
     }
-    svg.dots("pt", &distinct(pairs().map(|(a, b)| (x.place(a), y.place(b)))));
     if association.inputs == 0 {
         let middle = (0.5 * (frame.left + frame.right), 0.5 * (frame.top + frame.bottom));
         svg.text(middle, "lb", Anchor::Middle, "no input has both numbers");
