@@ -22,7 +22,7 @@ fn read(folder: &Path, name: &str) -> String {
 #[test]
 fn a_run_is_reported_in_every_format_and_nothing_is_replaced_unasked() {
     let folder = audited(&["--report", "first.html"]);
-    let report = |arguments: &[&str]| vaecert(folder.path(), &[&["report", "run"], arguments].concat());
+    let report = |arguments: &[&str]| vaecert(folder.path(), &[&["report", "run"][..], arguments].concat());
     assert_eq!(report(&[]).code, 0);
     // The audit wrote the same page, and it is complete: plots along rays, reconstructions.
     let page = read(folder.path(), "run/report.html");
