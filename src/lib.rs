@@ -58,6 +58,7 @@
 //! * [`audit`]: all of it for one input, for many, and the summary; replaying what a run saved; writing certificates
 //! * [`policy`]: what a continuous-integration job requires of a model, judged on an audit · [`baseline`]: two audits compared,
 //!   input by input
+//! * [`report`]: a run as a page, a comment, a table or a picture
 //! * [`claims`]: the theory itself on trial: the paper's statements, searched for minimal counterexamples
 //! * [`verify`]: certificates checked, without any of the code that makes them
 //! * [`cli`]: the command line
@@ -82,6 +83,7 @@ pub mod model;
 pub mod policy;
 pub mod progress;
 pub mod quantity;
+pub mod report;
 pub mod seed;
 pub mod sensitivity;
 pub mod spelling;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Modules from the ground up; each may use those before it, and itself.
-const ORDER: [&str; 21] = [
+const ORDER: [&str; 22] = [
     "quantity",
     "seed",
     "progress",
@@ -25,6 +25,7 @@ const ORDER: [&str; 21] = [
     "audit",
     "policy",
     "baseline",
+    "report",
     "claims",
 ];
 /// Modules that may name candle.

@@ -12,4 +12,5 @@ mod fuzz;
 mod oracle;
 mod reject;
 mod runs;
+mod report;
 mod support;

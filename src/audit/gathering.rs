@@ -80,10 +80,7 @@ impl Gathering {
         columns.for_each(|(values, (.., get))| values.add(get(record)));
         self.add_attacks(record);
         for (pairs, (_, bound)) in self.bounds.iter_mut().zip(&BOUNDS) {
-            if let (Some(bound), Some(margin)) = (bound(record), margin(record)) {
-                pairs.bounds.push(bound);
-                pairs.margins.push(margin);
-            }
+            pairs.add(record, *bound);
         }
         if let Some(found) = record.linearization {
             self.linearization.inputs += 1;
@@ -158,7 +155,23 @@ impl Gathering {
     }
 }
 
+impl Association {
+    /// How `bound` goes along with the empirical margin, over the inputs that have both as finite numbers.
+    pub(crate) fn of(records: &[InputRecord], name: &'static str, bound: fn(&InputRecord) -> Option<f64>) -> Self {
+        let mut pairs = Pairs::default();
+        records.iter().for_each(|record| pairs.add(record, bound));
+        pairs.association(&(name, bound))
+    }
+}
+
 impl Pairs {
+    fn add(&mut self, record: &InputRecord, bound: fn(&InputRecord) -> Option<f64>) {
+        if let (Some(bound), Some(margin)) = (bound(record), margin(record)) {
+            self.bounds.push(bound);
+            self.margins.push(margin);
+        }
+    }
+
     fn ratios(&self, name: &str) -> NamedSpread {
         let mut ratios = Values::default();
         self.margins.iter().zip(&self.bounds).for_each(|(margin, bound)| ratios.add(Some(margin / bound)));

@@ -2,7 +2,7 @@
 //!
 //! [`plan`] says what to do, [`input`] does it for one input, [`run`] for many (streaming, resumable), [`record`] is
 //! what is written per input, into a [`folder`], and [`summary`] what is said about all of them; [`merge`] joins the shards
-//! of a run. [`replay`] checks what a run saved, and
+//! of a run. [`replay`] checks what a run saved, [`ray`] follows a saved perturbation from nothing to beyond its length, and
 //! [`linearization`] compares the decoder with its tangent as σ shrinks. [`certificates`] are what is proved about one
 //! input, and [`certify`] writes them to a file; `undisturbed` holds the draws that audits and certificates share.
 
@@ -15,6 +15,7 @@ pub mod input;
 pub mod linearization;
 pub mod merge;
 pub mod plan;
+pub mod ray;
 pub mod record;
 pub mod replay;
 pub mod run;

@@ -13,7 +13,7 @@ use crate::files;
 use crate::margin::{DrawCounts, Judge};
 use crate::model::file::{self, ModelError};
 use crate::model::{Model, Vae};
-use crate::quantity::{LowerBound, Probability, UpperBound};
+use crate::quantity::{LowerBound, Probability, Radius, UpperBound};
 use crate::seed::Seed;
 use crate::sensitivity::RoundedVae;
 
@@ -88,13 +88,65 @@ pub enum ReplayError {
 /// A run's perturbations, ready to be replayed.
 #[derive(Debug)]
 pub struct Replay<'a> {
-    identity: &'a RunIdentity,
-    vae: Vae,
-    rounded: RoundedVae,
+    pub(super) identity: &'a RunIdentity,
+    pub(super) vae: Vae,
+    pub(super) rounded: RoundedVae,
     dataset: &'a Dataset,
-    draws: usize,
-    seed: Seed,
-    failure_probability: Probability,
+    pub(super) draws: usize,
+    pub(super) seed: Seed,
+    pub(super) failure_probability: Probability,
+}
+
+/// What a run saved about the smallest refutation of one input.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredPerturbation {
+    /// The file.
+    pub path: PathBuf,
+    /// x, d_x values.
+    pub input: Vec<f32>,
+    /// x + δ.
+    pub attacked: AttackedInput,
+    /// r.
+    pub radius: Radius,
+    /// ‖δ‖₂ as the run recorded it.
+    pub recorded_upper: UpperBound,
+}
+
+impl StoredPerturbation {
+    /// Reads the file of the perturbation that `record`, read from the run's `inputs.jsonl`, claims for its input.
+    ///
+    /// # Errors
+    /// If the file is missing or altered, or belongs to another input or record.
+    pub fn read(folder: &Path, record: &InputRecord) -> Result<Self, ReplayError> {
+        let input = record.input;
+        let path = perturbation_path(folder, input);
+        let wrong = |what: String| ReplayError::Content { path: path.clone(), what };
+        let bytes = files::read_regular(&path).map_err(|source| ModelError::Io { path: path.clone(), source })?;
+        let metadata = file::read_metadata(&bytes, &path)?;
+        let stored: InputRecord =
+            serde_json::from_str(&metadata).map_err(|source| ModelError::Metadata { path: path.clone(), source })?;
+        let mut tensors = file::read_tensors(&bytes, &path)?;
+        // Both have as many values as the first.
+        let length = tensors.get("input").map_or(0, |tensor| tensor.shape().iter().product());
+        let stored_input = file::take_tensor(&mut tensors, "input", &[length], &path)?;
+        let attacked = file::take_tensor(&mut tensors, "attacked", &[length], &path)?;
+        if stored.input != input {
+            return Err(other_input(&path, input));
+        }
+        if stored != *record {
+            return Err(wrong(format!("its record of input {input} is not the run's")));
+        }
+        let (Some(radius), Some(recorded_upper)) = (record.radius, record.margin_upper) else {
+            return Err(wrong(format!("the run's record of input {input} has no radius or no refuted norm")));
+        };
+        let attacked = AttackedInput::from_values(&stored_input, attacked);
+        Ok(Self { path, input: stored_input, attacked, radius, recorded_upper })
+    }
+}
+
+fn other_input(path: &Path, input: usize) -> ReplayError {
+    let what = format!("expected a perturbation of input {input} of the data, found another input");
+    ReplayError::Content { path: path.to_owned(), what }
 }
 
 impl<'a> Replay<'a> {
@@ -132,26 +184,9 @@ impl<'a> Replay<'a> {
     /// If the file is missing or altered, or belongs to another input or record.
     pub fn perturbation(&self, folder: &Path, record: &InputRecord) -> Result<ReplayRecord, ReplayError> {
         let input = record.input;
-        let path = perturbation_path(folder, input);
+        let StoredPerturbation { path, input: stored_input, attacked, radius, recorded_upper } =
+            self.stored(folder, record)?;
         let wrong = |what: String| ReplayError::Content { path: path.clone(), what };
-        let bytes = files::read_regular(&path).map_err(|source| ModelError::Io { path: path.clone(), source })?;
-        let metadata = file::read_metadata(&bytes, &path)?;
-        let stored: InputRecord =
-            serde_json::from_str(&metadata).map_err(|source| ModelError::Metadata { path: path.clone(), source })?;
-        let mut tensors = file::read_tensors(&bytes, &path)?;
-        let shape = [self.dataset.dim()];
-        let stored_input = file::take_tensor(&mut tensors, "input", &shape, &path)?;
-        let attacked = file::take_tensor(&mut tensors, "attacked", &shape, &path)?;
-        if stored.input != input || self.dataset.row(input) != Some(stored_input.as_slice()) {
-            return Err(wrong(format!("expected a perturbation of input {input} of the data, found another input")));
-        }
-        if stored != *record {
-            return Err(wrong(format!("its record of input {input} is not the run's")));
-        }
-        let (Some(radius), Some(recorded_upper)) = (record.radius, record.margin_upper) else {
-            return Err(wrong(format!("the run's record of input {input} has no radius or no refuted norm")));
-        };
-        let attacked = AttackedInput::from_values(&stored_input, attacked);
         let judge = Judge::new(&self.vae, &self.rounded, &stored_input, self.identity.plan.threat)?;
         let mut stream = self.seed.stream(&format!("replay/{input}"));
         let counts = judge.count(attacked.values(), radius, self.draws, &mut stream)?;
@@ -169,6 +204,15 @@ impl<'a> Replay<'a> {
             };
         let norm_upper = attacked.norm();
         Ok(ReplayRecord { input, verdict, norm_upper, recorded_upper, counts, probability_lower, probability_upper })
+    }
+
+    /// The perturbation of `record`, if it is one of an input of these data.
+    pub(super) fn stored(&self, folder: &Path, record: &InputRecord) -> Result<StoredPerturbation, ReplayError> {
+        let stored = StoredPerturbation::read(folder, record)?;
+        if self.dataset.row(record.input) != Some(stored.input.as_slice()) {
+            return Err(other_input(&stored.path, record.input));
+        }
+        Ok(stored)
     }
 
     /// Whether a perturbed coordinate lies outside the run's box.

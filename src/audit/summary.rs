@@ -6,7 +6,7 @@ use super::gathering::Gathering;
 use super::record::InputRecord;
 use crate::attack::AttackKind;
 use crate::certificate::Method;
-use crate::quantity::extended;
+use crate::quantity::{self, extended};
 
 /// Median and range of one quantity over the inputs that have it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -95,6 +95,17 @@ pub struct DatasetMargin {
     pub without_refutation: usize,
 }
 
+/// What a run says as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Every input is bracketed.
+    Met,
+    /// At least one alarm.
+    NotMet,
+    /// No alarm, but an input that is undecided or failed.
+    Undecided,
+}
+
 /// The summary of an audit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -170,19 +181,19 @@ pub(super) type Bound = (&'static str, fn(&InputRecord) -> Option<f64>);
 
 pub(super) const BOUNDS: [Bound; 3] = [("theorem1", theorem1), ("operator", operator), ("whitened", whitened)];
 
-fn theorem1(record: &InputRecord) -> Option<f64> {
+pub(crate) fn theorem1(record: &InputRecord) -> Option<f64> {
     Some(record.first_order?.theorem1.get())
 }
 
-fn operator(record: &InputRecord) -> Option<f64> {
+pub(crate) fn operator(record: &InputRecord) -> Option<f64> {
     Some(record.first_order?.operator.get())
 }
 
-fn whitened(record: &InputRecord) -> Option<f64> {
+pub(crate) fn whitened(record: &InputRecord) -> Option<f64> {
     Some(record.first_order?.whitened.get())
 }
 
-fn certified(record: &InputRecord) -> Option<f64> {
+pub(crate) fn certified(record: &InputRecord) -> Option<f64> {
     Some(record.certified?.best.get())
 }
 
@@ -195,14 +206,48 @@ fn probability_difference(record: &InputRecord) -> Option<f64> {
     Some((record.probability?.estimate.get() - record.linearization?.probability.get()).abs())
 }
 
-pub(super) fn margin(record: &InputRecord) -> Option<f64> {
+pub(crate) fn margin(record: &InputRecord) -> Option<f64> {
     Some(record.margin_upper?.get())
 }
 
 /// The smallest upper bound of R(x) that is known.
-pub(super) fn smallest_upper(record: &InputRecord) -> Option<f64> {
+pub(crate) fn smallest_upper(record: &InputRecord) -> Option<f64> {
     let exact = record.exact_margin.map(|exact| exact.upper.get()).filter(|upper| upper.is_finite());
     [margin(record), exact].into_iter().flatten().reduce(f64::min)
+}
+
+impl QuantityKind {
+    /// What people call it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Estimate => "estimate",
+            Self::LowerBound => "lower bound",
+            Self::UpperBound => "upper bound",
+        }
+    }
+
+    /// A figure rounded the safe way for its kind; none for a number that is negative or not one.
+    #[must_use]
+    pub fn figure(self, value: f64) -> Option<String> {
+        match self {
+            Self::Estimate => quantity::Estimate::new(value).map(|value| value.to_string()),
+            Self::LowerBound => quantity::LowerBound::new(value).map(|value| value.to_string()),
+            Self::UpperBound => quantity::UpperBound::new(value).map(|value| value.to_string()),
+        }
+        .ok()
+    }
+}
+
+/// The largest radius up to which half of all inputs or more are certified; `radii` holds one number per input, 0 where
+/// nothing is certified.
+#[must_use]
+pub fn certified_for_half(radii: &[f64]) -> quantity::LowerBound {
+    let mut sorted = radii.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    // The lower middle, so that at least half of the inputs reach it.
+    let middle = sorted.get(radii.len().saturating_sub(1) / 2).copied().unwrap_or(0.0);
+    quantity::LowerBound::new(middle).unwrap_or(quantity::LowerBound::ZERO)
 }
 
 impl NamedSpread {
@@ -212,6 +257,18 @@ impl NamedSpread {
 }
 
 impl Summary {
+    /// What the run says as a whole.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        if self.alarms > 0 {
+            Verdict::NotMet
+        } else if self.bracketed < self.inputs {
+            Verdict::Undecided
+        } else {
+            Verdict::Met
+        }
+    }
+
     /// Summarises the records of a finished audit.
     #[must_use]
     pub fn of(records: &[InputRecord]) -> Self {

@@ -10,6 +10,7 @@ use super::check::CheckArguments;
 use super::diff::DiffArguments;
 use super::limits::{DrawArguments, ShardArguments, TimeArguments};
 use super::merge::MergeArguments;
+use super::report::{self, ReportArguments};
 use crate::attack::{AttackKind, PixelBox, Threat};
 use crate::audit::run::DataChoice;
 use crate::claims::{DEFAULT_CASES, MAX_CASES};
@@ -87,6 +88,12 @@ pub(crate) enum Command {
     /// Check the perturbations that an audit saved: norms measured anew, fresh draws.
     #[command(after_long_help = REPLAY_EXAMPLES)]
     Replay(ReplayArguments),
+    /// Make a page, a comment, a table, a document or a picture of a run, finished or not.
+    ///
+    /// The page needs no other file and no network. Exit status 0 if the report is written; what the audit itself said is
+    /// the first thing in it.
+    #[command(after_long_help = report::EXAMPLES)]
+    Report(ReportArguments),
     /// Compare the decoder with its tangent: Proposition 1's first-order P(‖Δ‖ ≤ r) against draws, as σ shrinks.
     #[command(after_long_help = LINEARIZATION_EXAMPLES, allow_negative_numbers = true)]
     Linearization(LinearizationArguments),
@@ -439,6 +446,10 @@ pub(crate) struct AuditArguments {
     /// Print one JSON line per input and one for the summary instead of tables.
     #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,
+    /// Also write a report, as `vaecert report` does: a page, or what the file's ending says (md, csv, json, png).
+    /// A file that is there is replaced with --overwrite and with --resume.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub(crate) report: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) shard: ShardArguments,
     #[command(flatten)]

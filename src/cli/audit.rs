@@ -7,17 +7,20 @@ use super::args::{AuditArguments, ProtocolArgument};
 use super::exit_code::ExitCode;
 use super::failure::Failure;
 use super::limits;
+use super::report;
 use super::table;
 use super::terminal::Terminal;
 use super::train::train_default;
 use crate::attack::Effort;
 use crate::audit::input::AuditedModel;
-use crate::audit::run::{Existing, Progressed, Records, RunFile, RunFolder};
+use crate::audit::run::{read_records, Existing, Progressed, Records, RunFile, RunFolder};
+use crate::audit::summary::Verdict;
 use crate::audit::{Audit, AuditPlan, InputRecord, Outcome, RunIdentity, Summary};
 use crate::files;
 use crate::margin::{Protocol, SearchPlan};
 use crate::model::{embedded, Model, ModelError};
 use crate::progress::Progress;
+use crate::report::Format;
 use crate::seed::Seed;
 use crate::threads::Workers;
 
@@ -41,6 +44,10 @@ pub(crate) fn audit(arguments: AuditArguments) -> Result<ExitCode, Failure> {
     let source = choice.source.absolute();
     let dataset = choice.source.load(choice.split, choice.seed)?;
     let identity = RunIdentity::new(&model, &device, choice, &dataset, plan)?.of_shard(arguments.shard.shard)?;
+
+    if let Some(file) = &arguments.report {
+        report::check_free(file, arguments.overwrite || arguments.resume)?;
+    }
 
     let path = arguments.out.clone().unwrap_or_else(|| default_folder(&identity));
     let run_file = RunFile { identity: identity.clone(), model: model_path(&arguments), source };
@@ -92,6 +99,16 @@ pub(crate) fn audit(arguments: AuditArguments) -> Result<ExitCode, Failure> {
         terminal
             .print(&format!("written to {}; check the perturbations with: vaecert replay {0}\n", path.display()))?;
     }
+    if let Some(file) = &arguments.report {
+        let format = Format::of_path(file).unwrap_or(Format::Html);
+        let records = read_records(&path, &identity)?;
+        let run = (&run_file, records.as_slice());
+        let bytes = report::rendered(format, &path, run, || Ok((model, dataset)), &workers, &terminal)?;
+        report::write(file, &bytes)?;
+        if !arguments.json {
+            terminal.print(&format!("report written to {}\n", file.display()))?;
+        }
+    }
     Ok(exit_code(&summary))
 }
 
@@ -139,12 +156,10 @@ impl SoFar {
 }
 
 pub(super) fn exit_code(summary: &Summary) -> ExitCode {
-    if summary.alarms > 0 {
-        ExitCode::NotMet
-    } else if summary.bracketed < summary.inputs {
-        ExitCode::Undecided
-    } else {
-        ExitCode::Met
+    match summary.verdict() {
+        Verdict::Met => ExitCode::Met,
+        Verdict::NotMet => ExitCode::NotMet,
+        Verdict::Undecided => ExitCode::Undecided,
     }
 }
 

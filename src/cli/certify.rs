@@ -13,10 +13,10 @@ use super::table::short;
 use super::terminal::Terminal;
 use crate::audit::certificates::JudgedModel;
 use crate::audit::certify::{shard_header, CertificateWriter, ExistingCertificate};
+use crate::audit::summary::certified_for_half;
 use crate::audit::AuditPlan;
 use crate::certificate::{encode, sha256, Entry, Header, Outcome};
 use crate::progress::Progress;
-use crate::quantity::LowerBound;
 use crate::seed::Seed;
 use crate::sensitivity::slope_interval::{LayerLooseness, Looseness};
 use crate::threads::Workers;
@@ -203,17 +203,12 @@ impl Summary {
     /// For people.
     pub(super) fn text(&self, path: &Path) -> String {
         let Self { entries, certified, abstained, radii } = self;
-        let mut sorted = radii.clone();
-        sorted.sort_by(f64::total_cmp);
         let mut text = format!(
             "\n{entries} inputs: {certified} certified, {abstained} abstained, {} undecided\n",
             entries - certified - abstained
         );
-        // The lower middle, so that at least half of the inputs reach it.
-        let median = sorted.get(entries.saturating_sub(1) / 2).copied().unwrap_or(0.0);
-        if let Ok(median) = LowerBound::new(median) {
-            let _ = writeln!(text, "half of the inputs or more are certified up to {median} (input units, L2)");
-        }
+        let half = certified_for_half(radii);
+        let _ = writeln!(text, "half of the inputs or more are certified up to {half} (input units, L2)");
         let _ = writeln!(text, "written to {0}; check it with: vaecert verify {0}", path.display());
         text
     }

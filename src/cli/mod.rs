@@ -16,6 +16,7 @@ mod linearization;
 mod merge;
 mod replay;
 mod reports;
+mod report;
 pub mod table;
 mod terminal;
 mod train;
@@ -73,6 +74,7 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Import(arguments) => import::import(&arguments),
         Command::Data(command) => data::data(&command),
         Command::Replay(arguments) => replay::replay(&arguments),
+        Command::Report(arguments) => report::report(&arguments),
         Command::Linearization(arguments) => linearization::linearization(&arguments),
         Command::GammaSum(arguments) => gamma_sum::gamma_sum(&arguments),
         Command::Claims(arguments) => claims::claims(&arguments),

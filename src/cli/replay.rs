@@ -9,7 +9,7 @@ use super::terminal::Terminal;
 use crate::audit::replay::{Replay, ReplayRecord, ReplayVerdict};
 use crate::audit::run::{read_records, read_run_file, RunFile};
 use crate::audit::InputRecord;
-use crate::data::DataSource;
+use crate::data::{DataSource, Dataset};
 use crate::model::{embedded, Model};
 use crate::progress::Progress;
 use crate::seed::Seed;
@@ -20,12 +20,8 @@ pub(crate) fn replay(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
     let run = read_run_file(&arguments.run)?;
     let records = read_records(&arguments.run, &run.identity)?;
     let chosen = chosen(arguments, &records)?;
-    let model = model(arguments, &run)?;
-    let source = match (&arguments.data, &arguments.data_dir) {
-        (None, None) => run.source.clone(),
-        (data, folder) => DataSource::parse(data.as_ref().unwrap_or(&run.identity.data), folder.as_deref())?,
-    };
-    let dataset = source.load(run.identity.split, run.identity.data_seed)?;
+    let model = model(&arguments.run, arguments.model.as_deref(), &run)?;
+    let dataset = dataset(arguments.data.as_deref(), arguments.data_dir.as_deref(), &run)?;
     let draws = usize::try_from(arguments.draws).map_err(|error| Failure::new(ExitCode::Usage, error))?;
     let replay = Replay::new(&run.identity, &model, &dataset, draws, Seed(arguments.seed), chosen.len())?;
 
@@ -103,12 +99,22 @@ fn row(record: &ReplayRecord, level: f64) -> String {
     )
 }
 
-fn model(arguments: &ReplayArguments, run: &RunFile) -> Result<Model, Failure> {
-    let recorded = run.model.as_ref().map(|path| in_run_folder(&arguments.run, path));
-    match arguments.model.clone().or(recorded) {
+/// The model of a run, or the one that a user names instead.
+pub(super) fn model(folder: &Path, named: Option<&Path>, run: &RunFile) -> Result<Model, Failure> {
+    let recorded = run.model.as_ref().map(|path| in_run_folder(folder, path));
+    match named.map(Path::to_owned).or(recorded) {
         Some(path) => Ok(Model::load(&path)?),
         None => Ok(embedded::digits()?),
     }
+}
+
+/// The data of a run, or those that a user names instead.
+pub(super) fn dataset(data: Option<&str>, folder: Option<&Path>, run: &RunFile) -> Result<Dataset, Failure> {
+    let source = match (data, folder) {
+        (None, None) => run.source.clone(),
+        (data, folder) => DataSource::parse(data.unwrap_or(&run.identity.data), folder)?,
+    };
+    Ok(source.load(run.identity.split, run.identity.data_seed)?)
 }
 
 /// Relative paths in a run's file are relative to its folder.

@@ -4,10 +4,10 @@ use std::fmt::Write;
 
 use crate::audit::record::{InputRecord, Outcome};
 use crate::audit::run::RunIdentity;
-use crate::audit::summary::{Association, Linearization, NamedSpread, QuantityKind, Spread, Summary};
+use crate::audit::summary::{Association, Linearization, NamedSpread, Spread, Summary};
 use crate::certificate::Method;
 use crate::margin::{Protocol, RadiusRule};
-use crate::quantity::{Estimate, LowerBound, UpperBound};
+use crate::quantity::Estimate;
 
 /// Characters of the drawn axis, which is logarithmic and ends at the largest norm tried.
 const AXIS_WIDTH: usize = 40;
@@ -267,29 +267,15 @@ pub fn summary(summary: &Summary) -> String {
 }
 
 fn spread_row(named: &NamedSpread) -> String {
-    let kind = match named.kind {
-        QuantityKind::Estimate => "estimate",
-        QuantityKind::LowerBound => "lower bound",
-        QuantityKind::UpperBound => "upper bound",
-    };
+    let kind = named.kind.name();
     let (inputs, figures) = match named.spread {
         Some(Spread { inputs, median, min, max }) => {
-            (inputs, [median, min, max].map(|value| figure(value, named.kind)))
+            (inputs, [median, min, max].map(|value| named.kind.figure(value).unwrap_or_else(|| MISSING.to_owned())))
         }
         None => (0, [MISSING; 3].map(str::to_owned)),
     };
     let [median, min, max] = figures;
     format!("{:<24} {inputs:>6} {median:>10} {min:>10} {max:>10}  {kind:<12} {}\n", named.quantity, named.unit)
-}
-
-/// A figure rounded the safe way for its kind.
-fn figure(value: f64, kind: QuantityKind) -> String {
-    let text = match kind {
-        QuantityKind::Estimate => Estimate::new(value).map(|value| value.to_string()),
-        QuantityKind::LowerBound => LowerBound::new(value).map(|value| value.to_string()),
-        QuantityKind::UpperBound => UpperBound::new(value).map(|value| value.to_string()),
-    };
-    text.unwrap_or_else(|_| MISSING.to_owned())
 }
 
 fn association_line(association: &Association) -> String {

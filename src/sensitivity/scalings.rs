@@ -43,6 +43,8 @@ const FIRST_EXCESS: f64 = 1.05;
 /// How much larger still the scaling of a unit is whose slope is certain here and may be not quite so elsewhere: it then
 /// costs next to nothing.
 const CERTAIN_EXCESS: f64 = 1e9;
+/// How much larger than D a scaling is at least.
+const ABOVE_EXCESS: f64 = 1.5;
 /// Units of a hidden layer whose reach is below this share of their distance to a kink are left out of account.
 const FAR_FROM_KINK: f64 = 0.5;
 /// Significant digits of a scaling in the evidence.
@@ -233,13 +235,19 @@ impl<'a> Chain<'a> {
                 listed.iter().map(|&unit| sums[unit]).collect()
             }
         };
+        // In front of a wide step λ must exceed D, which the scalings of other layers decide.
+        let least = |unit: usize| match shape {
+            Shape::Wide(wide) => ABOVE_EXCESS * wide.excess()[unit],
+            Shape::Narrow(_) => 0.0,
+        };
         let scaling = |(&unit, sum): (&usize, f64)| {
             let first = FIRST_EXCESS * sum / importance(unit) + f64::MIN_POSITIVE;
-            shortened(match known_of(unit) {
+            let scaling = match known_of(unit) {
                 _ if widths[unit] <= 0.0 => first * CERTAIN_EXCESS,
                 Some(known) if known < first * CERTAIN_EXCESS.sqrt() => known,
                 _ => first,
-            })
+            };
+            shortened(scaling.max(least(unit)))
         };
         let scalings = listed.iter().zip(sums).map(scaling).collect();
         self.layers[layer] = LayerScalings { units: listed.clone(), scalings };

@@ -131,6 +131,11 @@ impl WideShape {
         self.centres.len()
     }
 
+    /// D, `[width]`.
+    pub(crate) fn excess(&self) -> &DVector<f64> {
+        &self.excess
+    }
+
     /// The diagonal of Q, rounded up: `[width]`.
     pub(crate) fn reach_squares(&self, network: &RoundedNetwork) -> Result<&DVector<f64>, ReachError> {
         if self.squares.get().is_none() {
