@@ -132,10 +132,12 @@ fn only_what_lies_beyond_the_interval_has_moved() {
     assert_eq!(Pair::of(probability(90), probability(85)).probability_moved, None);
 }
 
+type Edit = Box<dyn Fn(&mut RunIdentity)>;
+
 #[test]
 fn each_aspect_that_must_agree_is_named_and_may_be_allowed() {
     let before = baseline(&eight(0.1, 0.5));
-    let mut changes: Vec<(Aspect, Box<dyn Fn(&mut RunIdentity)>)> = vec![
+    let changes: Vec<(Aspect, Edit)> = vec![
         (Aspect::Data, Box::new(|i| i.data_sha256 = "0".into())),
         (Aspect::Data, Box::new(|i| i.split = Split::Train)),
         (Aspect::Inputs, Box::new(|i| i.first = 4)),
@@ -148,7 +150,7 @@ fn each_aspect_that_must_agree_is_named_and_may_be_allowed() {
         (Aspect::Attack, Box::new(|i| i.plan.search.effort.steps = 1)),
         (Aspect::Attack, Box::new(|i| i.plan.attacks.truncate(1))),
     ];
-    for (aspect, change) in changes.drain(..) {
+    for (aspect, change) in changes {
         let mut after = before.clone();
         change(&mut after.identity);
         let Err(BaselineError::Different { differences }) = Comparison::of(&before, &after, &[]) else {
