@@ -71,6 +71,37 @@ impl Allowance {
     }
 }
 
+/// Milliseconds in each unit.
+const UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+/// A hundred years in milliseconds.
+const LONGEST: u64 = 3_155_760_000_000;
+
+/// A sum of whole numbers with units, above 0: `90s`, `1h30m`, `250ms`.
+///
+/// # Errors
+/// What was expected and what was found, where the text is not that.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let wrong =
+        || format!("expected a time above 0 such as 90s, 15m, 2h or 1h30m (units: ms, s, m, h, d), found {text:?}");
+    let mut rest = text.trim();
+    let mut total: u64 = 0;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+        let (number, after) = rest.split_at(digits);
+        let letters = after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len());
+        let (unit, after) = after.split_at(letters);
+        let number: u64 = number.parse().map_err(|_| wrong())?;
+        let (_, milliseconds) = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(wrong)?;
+        total = number.checked_mul(*milliseconds).and_then(|time| total.checked_add(time)).ok_or_else(wrong)?;
+        rest = after;
+    }
+    if (1..=LONGEST).contains(&total) {
+        Ok(Duration::from_millis(total))
+    } else {
+        Err(wrong())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,5 +133,21 @@ mod tests {
         let hour = Duration::from_secs(3600);
         let allowance = Allowance::starting_now(Some(Instant::now() + hour), Some(hour), None);
         assert_eq!((allowance.spent(), allowance.was_spent()), (None, None));
+    }
+
+    #[test]
+    fn durations_are_sums_of_numbers_with_units() {
+        let seconds = |text: &str| duration(text).unwrap().as_secs_f64();
+        assert_eq!((seconds("90s"), seconds("15m"), seconds("2h")), (90.0, 900.0, 7200.0));
+        assert_eq!((seconds("1h30m"), seconds("250ms"), seconds(" 1d ")), (5400.0, 0.25, 86_400.0));
+    }
+
+    #[test]
+    fn what_is_no_duration_is_refused() {
+        for text in
+            ["", "0s", "90", "s", "1.5h", "-1s", "1y", "1h30", "1 h", "99999999999999999999s", "1e3s", "999999d"]
+        {
+            assert!(duration(text).unwrap_err().contains("90s, 15m, 2h"), "{text}");
+        }
     }
 }

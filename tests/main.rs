@@ -11,6 +11,6 @@ mod cli;
 mod fuzz;
 mod oracle;
 mod reject;
-mod runs;
 mod report;
+mod runs;
 mod support;

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use clap::Args;
 
@@ -9,11 +10,12 @@ use super::args::threads;
 use super::audit::{default_folder, named_model};
 use super::exit_code::ExitCode;
 use super::failure::Failure;
+use super::limits;
 use super::reports::Reports;
 use super::table::short;
 use super::terminal::Terminal;
 use crate::audit::input::AuditedModel;
-use crate::audit::run::{Existing, RunFile, RunFolder};
+use crate::audit::run::{Existing, Progressed, RunFile, RunFolder};
 use crate::audit::{Audit, Outcome, RunIdentity};
 use crate::policy::finding::unlimited;
 use crate::policy::{annotation, Audited, Evidence, Finding, Policy, PolicyError, Required, Verdict, EXAMPLE};
@@ -141,6 +143,7 @@ struct Done {
 }
 
 fn carry_out(arguments: &CheckArguments, policy: &Policy, terminal: &mut Terminal) -> Result<Done, Failure> {
+    let begin = Instant::now();
     let workers = Workers::new(arguments.threads)?;
     let device = policy.device.open()?;
     let (model, model_name) = named_model(policy.model.as_deref())?;
@@ -162,7 +165,9 @@ fn carry_out(arguments: &CheckArguments, policy: &Policy, terminal: &mut Termina
     let mut audited = Audited { asked: identity.inputs, evidence: vec![] };
     let mut first_failure = None;
     terminal.begin("inputs", identity.inputs, taken_over);
-    let outcome = audit.run(&workers, Some(&mut folder), |record| {
+    // A moment beyond what a clock can hold never comes.
+    let ends = policy.time.and_then(|time| begin.checked_add(time));
+    let outcome = audit.run_until(&workers, Some(&mut folder), ends, |record| {
         if taken_over > 0 {
             taken_over -= 1;
         } else {
@@ -175,7 +180,10 @@ fn carry_out(arguments: &CheckArguments, policy: &Policy, terminal: &mut Termina
         Ok(())
     });
     terminal.end();
-    outcome?;
+    let Progressed { summary, unfinished } = outcome?;
+    if unfinished > 0 {
+        terminal.note(&limits::unfinished(summary.inputs, identity.inputs, arguments.out.is_some()));
+    }
     Ok(Done { audited, folder: path, subject: subject(&identity, &model_name), first_failure })
 }
 

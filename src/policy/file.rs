@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use toml::de::DeTable;
 
@@ -28,6 +29,8 @@ pub struct Policy {
     pub data: DataChoice,
     /// What is done to each.
     pub plan: AuditPlan,
+    /// When the audit stops; inputs not reached by then are neither for nor against.
+    pub time: Option<Duration>,
     /// What is required; at least one.
     pub requirements: Vec<Required>,
 }

@@ -53,7 +53,7 @@ pub(super) const REQUIRE: &[&str] = &[
 /// Keys of one entry of `certified` or `refuted_at_most`.
 pub(super) const AT_NORM: &[&str] = &["radius", "fraction"];
 /// Keys of `[budget]`.
-pub(super) const BUDGET: &[&str] = &["time", "draws"];
+pub(super) const BUDGET: &[&str] = &["time", "time_per_input", "draws_per_input"];
 
 /// A key that is not known where it stands.
 pub(super) struct Unknown {

@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde::de::{Error as _, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -13,6 +14,7 @@ use toml::Spanned;
 use super::error::PolicyError;
 use super::file::{check_requirements, place, Policy, Required};
 use super::requirement::{AtNorm, Ending, Norm, Requirement};
+use crate::allowance::duration;
 use crate::attack::{AttackKind, Effort, PixelBox, Threat};
 use crate::audit::run::DataChoice;
 use crate::audit::AuditPlan;
@@ -94,12 +96,25 @@ pub(super) struct Require {
     failed_at_most: Option<Spanned<usize>>,
 }
 
-/// Reserved: an audit has no budgets to hand them to.
+/// What the audit may use.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Budget {
-    time: Option<Spanned<toml::Value>>,
-    draws: Option<Spanned<toml::Value>>,
+    time: Option<Word<TimeSpan>>,
+    time_per_input: Option<Word<TimeSpan>>,
+    draws_per_input: Option<usize>,
+}
+
+/// A time such as `90s`.
+#[derive(Debug, Clone, Copy)]
+struct TimeSpan(Duration);
+
+impl FromStr for TimeSpan {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        duration(text).map(Self)
+    }
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -163,13 +178,13 @@ impl PolicyFile {
     /// # Errors
     /// [`PolicyError`] where its parts do not go together.
     pub(super) fn understood(self, text: &str, path: &Path) -> Result<Policy, PolicyError> {
-        self.budget.refuse(text, path)?;
         let line = |span: Range<usize>| place(text, span.start).0;
         let requirements = self.require.list(line);
         let folder = path.parent().unwrap_or(Path::new(""));
         let plan = self.plan(path)?;
         check_requirements(&requirements, &plan, path)?;
         Ok(Policy {
+            time: self.budget.time.map(|time| time.0 .0),
             model: self.model.as_ref().map(|model| folder.join(model)),
             device: self.device.map(|device| device.0).unwrap_or_default(),
             data: self.choice(folder).map_err(|source| PolicyError::Data { path: path.to_owned(), source })?,
@@ -233,6 +248,11 @@ impl PolicyFile {
                     draws: self.attack_draws.unwrap_or(effort.draws),
                 },
             },
+            draws_per_input: self.budget.draws_per_input,
+            machine_dependent_milliseconds_per_input: self
+                .budget
+                .time_per_input
+                .map(|time| u64::try_from(time.0 .0.as_millis()).unwrap_or(u64::MAX)),
             ..standard
         };
         plan.check().map_err(|source| PolicyError::Plan { path: path.to_owned(), source })?;
@@ -259,19 +279,6 @@ impl PolicyFile {
 
     fn conflict(&self, path: &Path, reason: impl Into<String>) -> PolicyError {
         PolicyError::Conflict { path: path.to_owned(), reason: reason.into() }
-    }
-}
-
-impl Budget {
-    fn refuse(&self, text: &str, path: &Path) -> Result<(), PolicyError> {
-        let named = [("time", &self.time), ("draws", &self.draws)];
-        let found = named.into_iter().find_map(|(key, value)| Some((key, value.as_ref()?.span())));
-        found.map_or(Ok(()), |(key, span)| {
-            let (line, column) = place(text, span.start);
-            let message =
-                format!("[budget] {key}: an audit has no such budget; leave it out and set inputs, steps and draws");
-            Err(PolicyError::Value { path: path.to_owned(), line, column, message })
-        })
     }
 }
 

@@ -195,12 +195,21 @@ fn data_and_plans_that_make_no_sense_are_refused() {
 }
 
 #[test]
-fn budgets_that_could_not_be_kept_are_refused() {
-    for budget in ["time = '2h'", "draws = 3"] {
+fn budgets_go_to_the_audit_and_senseless_ones_are_refused() {
+    let budget = "[budget]\ntime = '1h30m'\ntime_per_input = '250ms'\ndraws_per_input = 50000\n";
+    let policy = parse(&format!("{REQUIRE}{budget}")).unwrap();
+    assert_eq!(policy.time, Some(std::time::Duration::from_secs(5400)));
+    assert_eq!(policy.plan.machine_dependent_milliseconds_per_input, Some(250));
+    assert_eq!(policy.plan.draws_per_input, Some(50_000));
+    for (budget, expected) in
+        [("time = 'soon'", "90s, 15m, 2h"), ("time = 90", "a string"), ("time_per_input = '0s'", "90s")]
+    {
         let error = refused(&format!("{REQUIRE}[budget]\n{budget}\n"));
-        let PolicyError::Value { line: 4, .. } = error else { panic!("{error:?}") };
-        assert!(error.to_string().contains("an audit has no such budget"), "{error}");
+        assert!(matches!(error, PolicyError::Value { line: 4, .. }), "{error:?}");
+        assert!(error.to_string().contains(expected), "{error}");
     }
+    let too_few = refused(&format!("{REQUIRE}[budget]\ndraws_per_input = 3\n"));
+    assert!(matches!(too_few, PolicyError::Plan { .. }), "{too_few:?}");
     assert!(parse(&format!("{REQUIRE}[budget]\n")).is_ok());
 }
 
