@@ -1,5 +1,6 @@
 //! Reports as users make and see them: from the command line, and in a browser where there is one.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -191,7 +192,8 @@ fn base64(bytes: &[u8]) -> String {
 #[test]
 fn in_a_browser_nothing_overlaps_the_table_sorts_and_pictures_show() {
     let Some(browser) = browser() else {
-        println!("skipped: there is no chromium on this machine's PATH");
+        // Past the capture of tests' output.
+        let _ = writeln!(std::io::stderr(), "skipped: there is no chromium on this machine's PATH");
         return;
     };
     let folder = audited(&["--report", "page.html"]);

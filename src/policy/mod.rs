@@ -1,6 +1,6 @@
 //! What a continuous-integration job requires of a model: a policy file, judged on an audit.
 //!
-//! A policy names a model, data and what an audit does with them ([`file`]), and requires something of the result
+//! A policy names a model, data and what an audit does with them ([`mod@file`]), and requires something of the result
 //! ([`Requirement`]). Each requirement is passed, failed or undecided ([`Verdict`]); what could not be decided is never
 //! passed. [`junit`], [`annotation`] and [`markdown`] write the findings for machines and job pages.
 

@@ -33,8 +33,10 @@ impl Scale {
         // Fixed decimals beyond these would be longer than the axis.
         let plain = (1e-4..1e6).contains(&step);
         let text = |value: f64| {
-            if plain || value == 0.0 {
+            if plain {
                 format!("{value:.decimals$}")
+            } else if value == 0.0 {
+                "0".to_owned()
             } else {
                 format!("{value:.0e}")
             }

@@ -20,7 +20,7 @@ fn assert_balanced(page: &str) {
     let mut rest = page;
     while let Some(start) = rest.find('<') {
         let tag = &rest[start + 1..];
-        let end = tag.find('>').expect("a tag that ends");
+        let end = tag.find('>').unwrap();
         let (inside, name) = (&tag[..end], tag[..end].split([' ', '/', '\n']).next().unwrap());
         rest = &tag[end + 1..];
         if let Some(closed) = inside.strip_prefix('/') {
@@ -28,7 +28,7 @@ fn assert_balanced(page: &str) {
         } else if !inside.ends_with('/') && !VOID.contains(&name) {
             open.push(name);
             if matches!(name, "script" | "style") {
-                rest = &rest[rest.find("</").expect("an end")..];
+                rest = &rest[rest.find("</").unwrap()..];
             }
         }
     }
@@ -50,7 +50,7 @@ fn a_page_is_balanced_whatever_the_run_holds() {
     for records in [vec![], vec![undecided(0)], vec![bracketed(0, 0.5, 1.0)], all_failed, infinite, records()] {
         let page = page(&run(records.len()), &records);
         assert_balanced(&page);
-        assert!(!page.contains("NaN"));
+        assert!(!page.replace("isNaN(", "").contains("NaN"), "no number is missing in a plot");
         assert_eq!(
             page.matches("<tr><td>").count(),
             records.len() + Report::new(&run(1), &records).summary.spreads.len()
@@ -164,7 +164,6 @@ fn ten_thousand_inputs_give_a_page_that_still_opens() {
     };
     let records: Vec<InputRecord> = (0..10_000).map(input).collect();
     let size = page(&run(10_000), &records).len();
-    println!("10,000 inputs: {size} bytes");
     assert!(size < 4_000_000, "{size}");
 }
 

@@ -18,7 +18,7 @@ fn a_policy_that_makes_no_sense_names_the_place_and_what_to_do() {
         (format!("inputs = 0\n{require}"), 2, &["--inputs must be at least 1"]),
         (format!("data = 'mnist'\n{require}"), 2, &["vaecert.toml", "--data-dir"]),
         (format!("model = 'absent.safetensors'\n{require}"), 5, &["absent.safetensors"]),
-        (format!("{require}[budget]\ntime = '1h'\n"), 2, &["vaecert.toml:4", "[budget] time"]),
+        (format!("{require}[budget]\ntime = 'soon'\n"), 2, &["vaecert.toml:4", "90s, 15m, 2h", "\"soon\""]),
         ("[require]\nmedian_margin = 20\n".to_owned(), 2, &["vaecert.toml:2", "max_norm = 10"]),
         ("inputs = \n".to_owned(), 5, &["vaecert.toml:1", "expected TOML"]),
     ];
