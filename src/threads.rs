@@ -57,7 +57,7 @@ impl Workers {
 
     /// Computes `work(item)` for every item on all threads and hands the results to `sink` in the items' order, each
     /// as soon as its turn has come. Stops early when `sink` fails. While one item takes long, no more than
-    /// Thirty-two times the number of threads are begun after it, so that few results wait in memory.
+    /// thirty-two times the number of threads are begun after it, so that few results wait in memory.
     ///
     /// # Errors
     /// The first error of `sink`.
