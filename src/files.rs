@@ -70,7 +70,19 @@ fn write_and_sync(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// # Errors
 /// Whatever the system says.
 pub fn lock(file: &File) -> io::Result<bool> {
-    match file.try_lock() {
+    held(file.try_lock())
+}
+
+/// Keeps processes that would [`lock`] `file` out until it is closed, but not others that read. Whether that worked.
+///
+/// # Errors
+/// Whatever the system says.
+pub fn lock_for_reading(file: &File) -> io::Result<bool> {
+    held(file.try_lock_shared())
+}
+
+fn held(locked: Result<(), TryLockError>) -> io::Result<bool> {
+    match locked {
         Ok(()) => Ok(true),
         Err(TryLockError::WouldBlock) => Ok(false),
         Err(TryLockError::Error(error)) => Err(error),

@@ -79,6 +79,7 @@ pub mod files;
 pub mod import;
 pub mod linalg;
 pub mod margin;
+mod markdown;
 pub mod model;
 pub mod policy;
 pub mod progress;

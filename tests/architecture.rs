@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Modules from the ground up; each may use those before it, and itself.
-const ORDER: [&str; 22] = [
+const ORDER: [&str; 23] = [
     "quantity",
     "seed",
     "progress",
     "files",
     "spelling",
+    "markdown",
     "threads",
     "allowance",
     "certificate",

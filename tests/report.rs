@@ -21,6 +21,45 @@ fn read(folder: &Path, name: &str) -> String {
 }
 
 #[test]
+fn a_shard_is_reported_as_the_part_that_it_is() {
+    let folder = audited(&["--shard", "1/2", "--report", "part.md"]);
+    let text = read(folder.path(), "part.md");
+    assert!(text.contains("inputs 1 to 2, shard 1/2 of 3 inputs"), "{text}");
+    assert!(!text.contains("Not finished") && text.contains("for all 3 inputs of the run"), "{text}");
+}
+
+#[test]
+fn an_audit_whose_time_is_up_reports_what_there_is_and_no_earlier_report_stands() {
+    let folder = audited(&["--report", "r.md"]);
+    assert!(!read(folder.path(), "r.md").contains("Not finished"));
+    let more = ["--out", "run", "--overwrite", "--time", "1ms", "--report", "r.md"];
+    let answer = vaecert(folder.path(), &quick(&more));
+    assert_eq!(answer.code, 3, "{}", answer.stderr);
+    assert!(answer.stderr.contains("--resume in place of --overwrite"), "{}", answer.stderr);
+    assert!(read(folder.path(), "r.md").contains("Not finished: 0 of"));
+    let csv = vaecert(folder.path(), &["report", "run", "--format", "csv"]);
+    assert!(csv.code == 0 && csv.stderr.contains("the run is not finished: 0 of"), "{}", csv.stderr);
+}
+
+#[test]
+fn a_run_file_that_says_what_no_run_does_is_refused() {
+    let folder = audited(&[]);
+    let text = read(folder.path(), "run/run.json");
+    let mut run: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let mut refused = |pointer: &str, value: serde_json::Value, expected: &str| {
+        let before = std::mem::replace(run.pointer_mut(pointer).unwrap(), value);
+        std::fs::write(folder.path().join("run/run.json"), run.to_string()).unwrap();
+        *run.pointer_mut(pointer).unwrap() = before;
+        let answer = vaecert(folder.path(), &["report", "run", "--format", "markdown"]);
+        assert_eq!(answer.code, 5, "{}", answer.stderr);
+        assert!(answer.stderr.contains("run.json") && answer.stderr.contains(expected), "{}", answer.stderr);
+    };
+    refused("/identity/plan/search/pixel_box", serde_json::json!({"low": 1.0, "high": 0.0}), "the box must have");
+    refused("/identity/inputs", serde_json::json!(0), "no input was asked for");
+    refused("/identity/plan/estimation_draws", serde_json::json!(0), "estimation draws");
+}
+
+#[test]
 fn a_run_is_reported_in_every_format_and_nothing_is_replaced_unasked() {
     let folder = audited(&["--report", "first.html"]);
     let report = |arguments: &[&str]| vaecert(folder.path(), &[&["report", "run"][..], arguments].concat());

@@ -130,10 +130,12 @@ impl CertificateWriter {
         ends: Option<Instant>,
         mut sink: impl FnMut(&Entry) -> io::Result<()>,
     ) -> Result<usize, CertifyError> {
-        let mut there = open_reader(&self.path)?;
-        for _ in 0..self.finished {
-            let entry = there.next_entry().map_err(|source| malformed(&self.path, source))?;
-            entry.iter().try_for_each(&mut sink).map_err(CertifyError::Output)?;
+        if self.finished > 0 {
+            let mut there = open_reader(&self.path)?;
+            for _ in 0..self.finished {
+                let entry = there.next_entry().map_err(|source| malformed(&self.path, source))?;
+                entry.iter().try_for_each(&mut sink).map_err(CertifyError::Output)?;
+            }
         }
         let header = self.header.clone();
         let run = self.run.clone();

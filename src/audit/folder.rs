@@ -23,6 +23,10 @@ pub const RUN_FILE: &str = "run.json";
 pub const INPUTS_FILE: &str = "inputs.jsonl";
 /// The summary of a finished run.
 pub const SUMMARY_FILE: &str = "summary.json";
+/// A report's page, where nobody says where it goes.
+pub const REPORT_PAGE_FILE: &str = "report.html";
+/// A report's picture, likewise.
+pub const REPORT_PICTURE_FILE: &str = "report.png";
 /// The smallest refuting perturbations.
 pub const PERTURBATIONS_FOLDER: &str = "perturbations";
 const PERTURBATION_EXTENSION: &str = "safetensors";
@@ -105,6 +109,11 @@ impl RunFolder {
     fn start_anew(&self, run: &RunFile) -> io::Result<()> {
         remove_if_there(&self.path.join(SUMMARY_FILE))?;
         self.inputs.set_len(0)?;
+        // Before the new identity can be on the disk, or old records might be taken for its own.
+        self.inputs.sync_all()?;
+        for report in [REPORT_PAGE_FILE, REPORT_PICTURE_FILE] {
+            remove_if_there(&self.path.join(report))?;
+        }
         for entry in std::fs::read_dir(self.path.join(PERTURBATIONS_FOLDER))? {
             let path = entry?.path();
             if is_perturbation(&path) {
@@ -212,7 +221,7 @@ fn was_just_begun(path: &Path) -> bool {
     std::fs::read_dir(path).is_ok_and(|mut entries| entries.all(|entry| entry.is_ok_and(is_expected)))
 }
 
-fn remove_if_there(path: &Path) -> io::Result<()> {
+pub(crate) fn remove_if_there(path: &Path) -> io::Result<()> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
@@ -234,11 +243,16 @@ pub fn perturbation_path(folder: &Path, input: usize) -> PathBuf {
 /// Reads `run.json`.
 ///
 /// # Errors
-/// If it is missing or malformed.
+/// If it is missing or malformed, or says what no run does.
 pub fn read_run_file(folder: &Path) -> Result<RunFile, RunError> {
     let path = folder.join(RUN_FILE);
     let text = files::read_regular(&path).map_err(|source| RunError::Unreadable { path: path.clone(), source })?;
-    serde_json::from_slice(&text).map_err(|source| RunError::Malformed { path, line: source.line(), source })
+    let malformed = |source: serde_json::Error| RunError::Malformed { path: path.clone(), line: source.line(), source };
+    let run: RunFile = serde_json::from_slice(&text).map_err(malformed)?;
+    match run.contradiction() {
+        Some(what) => Err(RunError::Senseless { path, what }),
+        None => Ok(run),
+    }
 }
 
 /// Reads all records of a run at once; [`Records`] reads one after the other.
@@ -342,8 +356,13 @@ fn finished_inputs(folder: &Path, run: &RunFile) -> Result<Kept, RunError> {
     let mut kept = Kept::default();
     let mut records = Records::open(folder, &there.identity)?;
     while let Some(record) = records.read_one()? {
-        if claimed_perturbation(folder, &record).is_err() {
-            break;
+        match claimed_perturbation(folder, &record) {
+            Ok(_) => {}
+            // Not lost, only out of reach now.
+            Err(RunError::Unreadable { path, source }) if source.kind() != io::ErrorKind::NotFound => {
+                return Err(RunError::Unreadable { path, source });
+            }
+            Err(_) => break,
         }
         kept = Kept { records: records.read, end: records.end };
     }

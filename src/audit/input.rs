@@ -285,6 +285,7 @@ fn run_attack(
 
 /// Decides the outcome from what is in the record, and says why.
 fn conclude(record: &mut InputRecord, plan: &AuditPlan, spent: Option<Spent>) {
+    record.gave_up = spent.is_some();
     let abstained = record.first_order.is_none();
     let enclosed = record.exact_margin.is_some_and(|exact| exact.upper.get().is_finite());
     let already_broken = record.margin_upper.is_some_and(|upper| upper.get() <= 0.0);

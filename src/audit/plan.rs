@@ -121,6 +121,9 @@ const MAX_NORM: f64 = 1e6;
 const MAX_EFFORT: usize = 100_000;
 
 impl AuditPlan {
+    /// Order of the quantile that chooses r where nobody names r or a quantile; the paper's.
+    pub const DEFAULT_QUANTILE: f64 = 0.9;
+
     /// The defaults: r at the 0.9-quantile, m = 1/2, threat `mean`, all attacks, bisection to 5 %.
     #[must_use]
     pub fn standard(radius: RadiusRule, failure_probability: Probability, seed: Seed) -> Self {
@@ -133,7 +136,7 @@ impl AuditPlan {
             estimation_draws: 10_000,
             attacks: AttackKind::ALL.to_vec(),
             search: SearchPlan {
-                protocol: Protocol::Bisect { tolerance: 0.05 },
+                protocol: Protocol::Bisect { tolerance: Protocol::DEFAULT_TOLERANCE },
                 max_norm: 10.0,
                 pixel_box: None,
                 decision_draws: 4_000,

@@ -105,6 +105,9 @@ pub struct InputRecord {
     pub input: usize,
     /// How it ended.
     pub outcome: Outcome,
+    /// Whether a limit of time or draws cut the work on this input short. What is stated was found until then and holds.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gave_up: bool,
     /// Why, where the outcome is not `bracketed`; and anything a reader should know.
     pub reasons: Vec<String>,
     /// r, in output units.
@@ -141,6 +144,7 @@ impl InputRecord {
         Self {
             input,
             outcome: Outcome::Failed,
+            gave_up: false,
             reasons: vec![],
             radius: None,
             probability: None,

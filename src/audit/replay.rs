@@ -207,7 +207,7 @@ impl<'a> Replay<'a> {
     }
 
     /// The perturbation of `record`, if it is one of an input of these data.
-    pub(super) fn stored(&self, folder: &Path, record: &InputRecord) -> Result<StoredPerturbation, ReplayError> {
+    pub(crate) fn stored(&self, folder: &Path, record: &InputRecord) -> Result<StoredPerturbation, ReplayError> {
         let stored = StoredPerturbation::read(folder, record)?;
         if self.dataset.row(record.input) != Some(stored.input.as_slice()) {
             return Err(other_input(&stored.path, record.input));

@@ -75,6 +75,19 @@ pub struct RunFile {
     pub source: DataSource,
 }
 
+impl RunFile {
+    /// What no run says, if anything.
+    pub(super) fn contradiction(&self) -> Option<String> {
+        let Self { identity, source, .. } = self;
+        if identity.inputs == 0 {
+            return Some(RunError::NoInputs.to_string());
+        }
+        let plan = identity.plan.check().err().map(|error| error.to_string());
+        let shard = || check_shard(identity.shard, identity.inputs).err().map(|error| error.to_string());
+        plan.or_else(shard).or_else(|| source.preprocessing.check().err().map(|error| error.to_string()))
+    }
+}
+
 /// Which inputs of which data to audit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DataChoice {
@@ -135,6 +148,14 @@ pub enum RunError {
         path: PathBuf,
         /// What differs.
         what: &'static str,
+    },
+    /// `run.json` says what no run does.
+    #[error("{path}: {what}; expected what `vaecert audit` wrote, unchanged", path = path.display())]
+    Senseless {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
     },
     /// A file of the run's folder cannot be understood.
     #[error("{path}, line {line}: {source}", path = path.display())]

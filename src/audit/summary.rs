@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::gathering::Gathering;
-use super::record::InputRecord;
+use super::record::{InputRecord, Outcome};
 use crate::attack::AttackKind;
 use crate::certificate::Method;
 use crate::quantity::{self, extended};
+use crate::stats;
 
 /// Median and range of one quantity over the inputs that have it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -210,6 +211,15 @@ pub(crate) fn margin(record: &InputRecord) -> Option<f64> {
     Some(record.margin_upper?.get())
 }
 
+/// R(x) is at least this: 0 where nothing is certified, where the computation failed, and where an upper bound contradicts
+/// the certificate.
+pub(crate) fn standing_certificate(record: &InputRecord) -> quantity::LowerBound {
+    let stands = |certified: &quantity::LowerBound| {
+        record.outcome != Outcome::Failed && smallest_upper(record).is_none_or(|upper| certified.get() <= upper)
+    };
+    record.certified.map(|certified| certified.best).filter(stands).unwrap_or(quantity::LowerBound::ZERO)
+}
+
 /// The smallest upper bound of R(x) that is known.
 pub(crate) fn smallest_upper(record: &InputRecord) -> Option<f64> {
     let exact = record.exact_margin.map(|exact| exact.upper.get()).filter(|upper| upper.is_finite());
@@ -243,10 +253,8 @@ impl QuantityKind {
 /// nothing is certified.
 #[must_use]
 pub fn certified_for_half(radii: &[f64]) -> quantity::LowerBound {
-    let mut sorted = radii.to_vec();
-    sorted.sort_by(f64::total_cmp);
     // The lower middle, so that at least half of the inputs reach it.
-    let middle = sorted.get(radii.len().saturating_sub(1) / 2).copied().unwrap_or(0.0);
+    let middle = stats::lower_median(radii.to_vec()).unwrap_or(0.0);
     quantity::LowerBound::new(middle).unwrap_or(quantity::LowerBound::ZERO)
 }
 
@@ -256,20 +264,29 @@ impl NamedSpread {
     }
 }
 
+impl NamedSpread {
+    /// How many inputs have the quantity, and its median, smallest and largest value, each rounded the safe way for its kind.
+    #[must_use]
+    pub fn figures(&self) -> (usize, [Option<String>; 3]) {
+        let figures = |spread: Spread| [spread.median, spread.min, spread.max].map(|value| self.kind.figure(value));
+        self.spread.map_or((0, [None, None, None]), |spread| (spread.inputs, figures(spread)))
+    }
+}
+
 impl Summary {
     /// What the run says as a whole.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         if self.alarms > 0 {
             Verdict::NotMet
-        } else if self.bracketed < self.inputs {
+        } else if self.bracketed < self.inputs || self.inputs == 0 {
             Verdict::Undecided
         } else {
             Verdict::Met
         }
     }
 
-    /// Summarises the records of a finished audit.
+    /// Summarises the records of an audit, finished or not.
     #[must_use]
     pub fn of(records: &[InputRecord]) -> Self {
         let mut gathering = Gathering::default();

@@ -15,7 +15,7 @@ use crate::spelling;
 pub enum Aspect {
     /// Architecture and weights: what is compared.
     Model,
-    /// The values of the data and their split.
+    /// The values of the data, their split, and the seed of synthetic ones.
     Data,
     /// First input and number of inputs.
     Inputs,
@@ -25,7 +25,7 @@ pub enum Aspect {
     Level,
     /// What the attacker reaches.
     Threat,
-    /// Seed of all draws, and of synthetic data.
+    /// Seed of all draws.
     Seed,
     /// With which the bounds of the run hold together.
     FailureProbability,

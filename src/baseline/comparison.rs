@@ -53,8 +53,12 @@ pub enum Change {
 /// The paired differences (after − before) of one quantity.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PairedChange {
-    /// Which quantity, in input units.
+    /// Which quantity.
     pub quantity: &'static str,
+    /// The unit of the differences.
+    pub unit: &'static str,
+    /// Confidence of either interval.
+    pub confidence: f64,
     /// Inputs that have it before and after.
     pub pairs: usize,
     /// Inputs that have it, as a finite number, on one side only.
@@ -80,8 +84,10 @@ pub struct PairedChange {
 /// decide: a few inputs that lose much should count, and medians do not see them.
 ///
 /// **Verdict.** *Worse* if a mean's interval lies below 0 or an input newly is an alarm or failed. Otherwise *undecided* if a
-/// mean has no interval, or if an input newly is undecided: that may be a worse model (P no longer shown above the level)
-/// or a better one (no attack succeeds any more). Otherwise *not worse*.
+/// mean has no interval, if an input newly is bounded, which no mean sees, or if one newly is undecided: that may be a worse
+/// model (P no longer shown above the level) or a better one (no attack succeeds any more). Otherwise *not worse*.
+///
+/// r is the same rule, but may be chosen per model and input: then margins are about other distances, which is said.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Comparison {
     /// In what the audits differ.
@@ -94,6 +100,8 @@ pub struct Comparison {
     pub broken: Vec<usize>,
     /// Inputs that newly are undecided.
     pub newly_undecided: Vec<usize>,
+    /// Inputs whose certified radius or margin found by attacks was unbounded and no longer is.
+    pub newly_bounded: Vec<usize>,
 }
 
 impl Comparison {
@@ -122,6 +130,7 @@ impl Comparison {
         Self {
             broken: newly(|outcome| matches!(outcome, Outcome::Alarm | Outcome::Failed)),
             newly_undecided: newly(|outcome| outcome == Outcome::Undecided),
+            newly_bounded: pairs.iter().filter(|pair| pair.is_newly_bounded()).map(|pair| pair.after.input).collect(),
             changes: [
                 PairedChange::of("certified", &pairs, |input| Some(input.certified.get())),
                 PairedChange::of("margin", &pairs, |input| Some(input.margin?.get())),
@@ -137,11 +146,17 @@ impl Comparison {
         let any = |wanted| self.changes.iter().any(|found| found.change == wanted);
         if any(Change::Worse) || !self.broken.is_empty() {
             Change::Worse
-        } else if any(Change::Undecided) || !self.newly_undecided.is_empty() {
+        } else if any(Change::Undecided) || !self.newly_undecided.is_empty() || !self.newly_bounded.is_empty() {
             Change::Undecided
         } else {
             Change::NotShown
         }
+    }
+
+    /// Inputs whose r differs.
+    #[must_use]
+    pub fn other_radii(&self) -> usize {
+        self.pairs.iter().filter(|pair| pair.before.radius != pair.after.radius).count()
     }
 
     /// Whether the same computation gave other numbers: another machine, another version or damage.
@@ -175,6 +190,12 @@ impl Pair {
             before,
             after,
         }
+    }
+
+    fn is_newly_bounded(&self) -> bool {
+        let margin = |input: &BaselineInput| input.margin.map_or(f64::INFINITY, |margin| margin.get());
+        let lost = |before: f64, after: f64| before.is_infinite() && after.is_finite();
+        lost(margin(&self.before), margin(&self.after)) || lost(self.before.certified.get(), self.after.certified.get())
     }
 }
 
@@ -214,7 +235,8 @@ impl PairedChange {
             None => Change::Undecided,
         };
         let median = share.and_then(|share| median_interval(&mut differences, share));
-        Self { quantity, pairs: differences.len(), left_out, mean, median, change }
+        let confidence = 1.0 - FAILURE_PROBABILITY / QUANTITIES as f64;
+        Self { quantity, unit: "input units", confidence, pairs: differences.len(), left_out, mean, median, change }
     }
 
     fn failure_probability() -> Result<Probability, QuantityError> {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::aspect::Difference;
 use crate::audit::run::RunError;
+use crate::certificate::Shard;
 
 /// A baseline or a run that cannot be compared.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +51,14 @@ pub enum BaselineError {
         inputs: usize,
         /// Whether the summary is there.
         summary: bool,
+    },
+    /// A part of a run.
+    #[error("{path} is shard {shard} of a run; join all shards with vaecert merge and compare the whole run", path = path.display())]
+    Shard {
+        /// The folder.
+        path: PathBuf,
+        /// Which.
+        shard: Shard,
     },
     /// The two audits differ in more than their models.
     #[error(

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::error::BaselineError;
 use crate::audit::record::ProbabilityRecord;
 use crate::audit::run::{read_records, read_run_file, SUMMARY_FILE};
+use crate::audit::summary::standing_certificate;
 use crate::audit::{InputRecord, Outcome, RunIdentity};
 use crate::files;
 use crate::quantity::{LowerBound, Radius, UpperBound};
@@ -36,7 +37,8 @@ pub struct BaselineInput {
     pub outcome: Outcome,
     /// r, in output units.
     pub radius: Option<Radius>,
-    /// R(x) is at least this, in input units; 0 where nothing is certified.
+    /// R(x) is at least this, in input units; 0 where nothing is certified, the computation failed, or an upper bound
+    /// contradicts the certificate.
     pub certified: LowerBound,
     /// R(x) is at most this; none where no attack succeeded.
     pub margin: Option<UpperBound>,
@@ -52,7 +54,7 @@ impl BaselineInput {
             input: record.input,
             outcome: record.outcome,
             radius: record.radius,
-            certified: record.certified.map_or(LowerBound::ZERO, |certified| certified.best),
+            certified: standing_certificate(record),
             margin: record.margin_upper,
             probability: record.probability,
         }
@@ -74,10 +76,14 @@ impl Baseline {
 
     fn of_run(folder: &Path) -> Result<Self, BaselineError> {
         let identity = read_run_file(folder)?.identity;
+        if let Some(shard) = identity.shard {
+            return Err(BaselineError::Shard { path: folder.to_owned(), shard });
+        }
         let inputs: Vec<_> = read_records(folder, &identity)?.iter().map(BaselineInput::of).collect();
         let summary = folder.join(SUMMARY_FILE).is_file();
-        if inputs.len() < identity.inputs || !summary {
-            let (finished, inputs) = (inputs.len(), identity.inputs);
+        let asked = identity.range().len();
+        if inputs.len() < asked || !summary {
+            let (finished, inputs) = (inputs.len(), asked);
             return Err(BaselineError::Unfinished { path: folder.to_owned(), finished, inputs, summary });
         }
         Ok(Self { format: FORMAT, identity, inputs })
@@ -99,12 +105,12 @@ impl Baseline {
         if self.format != FORMAT {
             return Some(format!("format {} is not known, expected {FORMAT}", self.format));
         }
-        let (found, expected) = (self.inputs.len(), self.identity.inputs);
-        if found != expected {
-            return Some(format!("{found} inputs are there, {expected} are named"));
+        let range = self.identity.range();
+        let (found, expected) = (self.inputs.len(), range.len());
+        if found != expected || self.identity.shard.is_some() {
+            return Some(format!("{found} inputs are there, {expected} of a whole run are expected"));
         }
-        let first = self.identity.first;
-        let wrong = (first..).zip(&self.inputs).find(|(expected, input)| input.input != *expected);
+        let wrong = range.zip(&self.inputs).find(|(expected, input)| input.input != *expected);
         if let Some((expected, input)) = wrong {
             return Some(format!("input {} stands where input {expected} should", input.input));
         }

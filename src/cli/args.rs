@@ -13,6 +13,7 @@ use super::merge::MergeArguments;
 use super::report::{self, ReportArguments};
 use crate::attack::{AttackKind, PixelBox, Threat};
 use crate::audit::run::DataChoice;
+use crate::audit::AuditPlan;
 use crate::claims::{DEFAULT_CASES, MAX_CASES};
 use crate::data::{DataError, DataSource, Layout, Preprocessing, Resize, Split};
 use crate::import::onnx::ConcatenatedHeads;
@@ -365,16 +366,13 @@ pub(crate) struct RobustnessArguments {
     pub(crate) draws: usize,
 }
 
-/// Order of the quantile that chooses r where the user names neither r nor a quantile; the paper's.
-const DEFAULT_QUANTILE: f64 = 0.9;
-
 impl RobustnessArguments {
     /// Where r comes from.
     pub(crate) fn radius_rule(&self) -> Result<RadiusRule, QuantityError> {
         Ok(match (self.r, self.r_quantile) {
             (Some(radius), _) => RadiusRule::Absolute(radius),
             (None, Some(order)) => RadiusRule::Quantile(order),
-            (None, None) => RadiusRule::Quantile(Probability::new(DEFAULT_QUANTILE)?),
+            (None, None) => RadiusRule::Quantile(Probability::new(AuditPlan::DEFAULT_QUANTILE)?),
         })
     }
 }

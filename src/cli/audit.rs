@@ -12,6 +12,7 @@ use super::table;
 use super::terminal::Terminal;
 use super::train::train_default;
 use crate::attack::Effort;
+use crate::audit::folder::remove_if_there;
 use crate::audit::input::AuditedModel;
 use crate::audit::run::{read_records, Existing, Progressed, Records, RunFile, RunFolder};
 use crate::audit::summary::Verdict;
@@ -24,10 +25,6 @@ use crate::report::Format;
 use crate::seed::Seed;
 use crate::threads::Workers;
 
-/// Relative width at which bisection stops where the user names none.
-const DEFAULT_TOLERANCE: f64 = 0.05;
-/// Algorithm 2's step where the user names none, in input units.
-const DEFAULT_DECREMENT: f64 = 0.1;
 /// Where runs go that name no folder.
 pub(super) const DEFAULT_RUNS_FOLDER: &str = "vaecert-runs";
 
@@ -51,7 +48,12 @@ pub(crate) fn audit(arguments: AuditArguments) -> Result<ExitCode, Failure> {
 
     let path = arguments.out.clone().unwrap_or_else(|| default_folder(&identity));
     let run_file = RunFile { identity: identity.clone(), model: model_path(&arguments), source };
-    let mut folder = RunFolder::open(&path, &run_file, existing(&arguments))?;
+    let mut folder =
+        RunFolder::open(&path, &run_file, existing(arguments.overwrite, arguments.resume, arguments.out.as_deref()))?;
+    if let Some(file) = &arguments.report {
+        // An earlier one must not stand for this run, even if it is killed.
+        remove_if_there(file).map_err(|error| Failure::unwritable(file, &error))?;
+    }
     if arguments.train {
         model.save(&path.join(TRAINED_MODEL_FILE))?;
     }
@@ -87,10 +89,8 @@ pub(crate) fn audit(arguments: AuditArguments) -> Result<ExitCode, Failure> {
     terminal.end();
     let Progressed { summary, unfinished } = progressed?;
     if unfinished > 0 {
-        terminal.note(&limits::unfinished(summary.inputs, inputs, arguments.out.is_some()));
-        return Ok(if summary.alarms > 0 { ExitCode::NotMet } else { ExitCode::Undecided });
-    }
-    if arguments.json {
+        terminal.note(&limits::unfinished(summary.inputs, inputs, arguments.out.is_some(), arguments.overwrite));
+    } else if arguments.json {
         let line = serde_json::json!({ "summary": summary });
         terminal.print(&format!("{line}\n"))?;
     } else {
@@ -109,7 +109,10 @@ pub(crate) fn audit(arguments: AuditArguments) -> Result<ExitCode, Failure> {
             terminal.print(&format!("report written to {}\n", file.display()))?;
         }
     }
-    Ok(exit_code(&summary))
+    Ok(match exit_code(&summary) {
+        ExitCode::Met if unfinished > 0 => ExitCode::Undecided,
+        code => code,
+    })
 }
 
 /// The file that holds the model of `audit --train`.
@@ -131,20 +134,20 @@ pub(super) fn print_minimum_radii(terminal: &Terminal, folder: &Path, identity: 
 
 /// What the progress bar says of the inputs that are finished.
 #[derive(Default)]
-struct SoFar {
+pub(super) struct SoFar {
     certified: usize,
     open: usize,
     alarms: usize,
 }
 
 impl SoFar {
-    fn add(&mut self, record: &InputRecord) {
+    pub(super) fn add(&mut self, record: &InputRecord) {
         self.certified += usize::from(record.certified.is_some_and(|certified| certified.best.get() > 0.0));
         self.open += usize::from(matches!(record.outcome, Outcome::Undecided | Outcome::Failed));
         self.alarms += usize::from(record.outcome == Outcome::Alarm);
     }
 
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let mut text = format!("{} certified", self.certified);
         for (count, what) in [(self.open, "undecided"), (self.alarms, "ALARMS")] {
             if count > 0 {
@@ -201,12 +204,12 @@ pub(super) fn default_folder(identity: &RunIdentity) -> PathBuf {
 }
 
 /// A folder that nobody named is named after the run, so what an interruption left in it belongs to this run.
-fn existing(arguments: &AuditArguments) -> Existing {
-    if arguments.overwrite {
+pub(super) fn existing(overwrite: bool, resume: bool, out: Option<&Path>) -> Existing {
+    if overwrite {
         Existing::Overwrite
-    } else if arguments.resume {
+    } else if resume {
         Existing::Resume
-    } else if arguments.out.is_none() {
+    } else if out.is_none() {
         Existing::ResumeInterrupted
     } else {
         Existing::Refuse
@@ -218,10 +221,10 @@ fn protocol(arguments: &AuditArguments) -> Result<Protocol, Failure> {
         |flag, protocol| Failure::new(ExitCode::Usage, format!("{flag} means nothing with --protocol {protocol}"));
     match (arguments.protocol, arguments.tolerance, arguments.decrement) {
         (ProtocolArgument::Bisect, tolerance, None) => {
-            Ok(Protocol::Bisect { tolerance: tolerance.unwrap_or(DEFAULT_TOLERANCE) })
+            Ok(Protocol::Bisect { tolerance: tolerance.unwrap_or(Protocol::DEFAULT_TOLERANCE) })
         }
         (ProtocolArgument::Paper, None, decrement) => {
-            Ok(Protocol::Paper { decrement: decrement.unwrap_or(DEFAULT_DECREMENT) })
+            Ok(Protocol::Paper { decrement: decrement.unwrap_or(Protocol::DEFAULT_DECREMENT) })
         }
         (ProtocolArgument::Bisect, _, Some(_)) => Err(unused("--decrement", "bisect")),
         (ProtocolArgument::Paper, Some(_), _) => Err(unused("--tolerance", "paper")),

@@ -63,7 +63,7 @@ pub(crate) fn certify(arguments: &CertifyArguments) -> Result<ExitCode, Failure>
     });
     terminal.end();
     if outcome? > 0 {
-        terminal.note(&limits::unfinished(summary.entries, inputs, arguments.out.is_some()));
+        terminal.note(&limits::unfinished(summary.entries, inputs, arguments.out.is_some(), arguments.overwrite));
         return Ok(ExitCode::Undecided);
     }
     if !arguments.json {

@@ -7,17 +7,18 @@ use std::time::Instant;
 use clap::Args;
 
 use super::args::threads;
-use super::audit::{default_folder, named_model};
+use super::audit::{default_folder, existing, named_model, SoFar};
+use super::check_files::CheckFiles;
 use super::exit_code::ExitCode;
 use super::failure::Failure;
 use super::limits;
-use super::reports::Reports;
 use super::table::short;
 use super::terminal::Terminal;
 use crate::audit::input::AuditedModel;
-use crate::audit::run::{Existing, Progressed, RunFile, RunFolder};
+use crate::audit::run::{Progressed, RunFile, RunFolder};
 use crate::audit::{Audit, Outcome, RunIdentity};
 use crate::policy::finding::unlimited;
+use crate::policy::markdown::UNITS;
 use crate::policy::{annotation, Audited, Evidence, Finding, Policy, PolicyError, Required, Verdict, EXAMPLE};
 use crate::progress::Progress;
 use crate::quantity::RadiusRule;
@@ -84,43 +85,39 @@ pub(crate) fn check(arguments: &CheckArguments) -> Result<ExitCode, Failure> {
         terminal.print(EXAMPLE)?;
         return Ok(ExitCode::Met);
     }
-    let mut reports = Reports::new(&arguments.policy, arguments.junit.as_deref(), arguments.summary.as_deref())?;
-    judged(arguments, &mut reports, terminal).inspect_err(|failure| {
+    let mut files = CheckFiles::new(&arguments.policy, arguments.junit.as_deref(), arguments.summary.as_deref())?;
+    judged(arguments, &mut files, terminal).inspect_err(|failure| {
         // The failure itself is what counts; what cannot be said about it here is said on stderr.
-        let _ = reports.without_result(&failure.to_string());
+        let _ = files.failed(&failure.to_string());
         if on_github() {
-            let _ = Terminal::new().print(&annotation::error(&arguments.policy, &failure.to_string()));
+            let _ = say(arguments, &Terminal::new(), &annotation::error(&arguments.policy, &failure.to_string()));
         }
     })
 }
 
-fn judged(arguments: &CheckArguments, reports: &mut Reports, mut terminal: Terminal) -> Result<ExitCode, Failure> {
+fn judged(arguments: &CheckArguments, files: &mut CheckFiles, mut terminal: Terminal) -> Result<ExitCode, Failure> {
     let policy = Policy::read(&arguments.policy)?;
-    reports.requirements = policy.requirements.iter().map(|required| required.requirement).collect();
+    files.requirements = policy.requirements.iter().map(|required| required.requirement).collect();
     // Until there is a result: an earlier one must not stand for this audit, even if it is killed.
-    reports.without_result("the audit did not come to its end")?;
+    files.without_result("the audit did not come to its end")?;
     let done = carry_out(arguments, &policy, &mut terminal)?;
     let findings: Vec<Finding> =
-        reports.requirements.iter().map(|requirement| requirement.evaluate(&done.audited)).collect();
+        files.requirements.iter().map(|requirement| requirement.evaluate(&done.audited)).collect();
     let notes: Vec<String> =
-        unlimited(&reports.requirements, &done.audited).into_iter().chain(done.first_failure.clone()).collect();
+        unlimited(&files.requirements, &done.audited).into_iter().chain(done.first_failure.clone()).collect();
     if arguments.json {
         for finding in &findings {
             terminal.print(&(serde_json::to_string(finding).map_err(|e| Failure::new(ExitCode::Bug, e))? + "\n"))?;
         }
+        notes.iter().for_each(|note| terminal.note(&format!("note: {note}")));
     } else {
         terminal.print(&text(&done, &findings, &notes))?;
     }
     if on_github() {
         let commands = annotations(&arguments.policy, &policy.requirements, &findings, &notes);
-        if arguments.json {
-            // The runner reads stderr too, and stdout is for the lines of JSON.
-            terminal.note(commands.trim_end());
-        } else {
-            terminal.print(&commands)?;
-        }
+        say(arguments, &terminal, &commands)?;
     }
-    reports.write(&done.subject, &findings, &notes)?;
+    files.write(&done.subject, &findings, &notes)?;
     Ok(match Verdict::of_all(&findings) {
         Verdict::Passed => ExitCode::Met,
         Verdict::Failed => ExitCode::NotMet,
@@ -128,11 +125,20 @@ fn judged(arguments: &CheckArguments, reports: &mut Reports, mut terminal: Termi
     })
 }
 
+/// Hands workflow commands to the runner, which reads stderr too: stdout may be for lines of JSON.
+fn say(arguments: &CheckArguments, terminal: &Terminal, commands: &str) -> Result<(), Failure> {
+    if arguments.json {
+        terminal.note(commands.trim_end());
+        return Ok(());
+    }
+    Ok(terminal.print(commands)?)
+}
+
 fn on_github() -> bool {
     std::env::var(GITHUB_ACTIONS).is_ok_and(|value| value == "true")
 }
 
-/// A finished audit.
+/// An audit, finished unless its time was up.
 struct Done {
     audited: Audited,
     folder: PathBuf,
@@ -154,7 +160,8 @@ fn carry_out(arguments: &CheckArguments, policy: &Policy, terminal: &mut Termina
     let path = arguments.out.clone().unwrap_or_else(|| default_folder(&identity));
     let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
     let run_file = RunFile { identity: identity.clone(), model: policy.model.as_ref().map(absolute), source };
-    let mut folder = RunFolder::open(&path, &run_file, existing(arguments))?;
+    let mut folder =
+        RunFolder::open(&path, &run_file, existing(arguments.overwrite, arguments.resume, arguments.out.as_deref()))?;
     let mut taken_over = folder.finished();
     if taken_over > 0 {
         let taken = format!("{taken_over} of {} inputs taken from {}", identity.inputs, path.display());
@@ -163,15 +170,16 @@ fn carry_out(arguments: &CheckArguments, policy: &Policy, terminal: &mut Termina
     let audited_model = AuditedModel::new(&model.vae, &device)?;
     let audit = Audit { model: &audited_model, dataset: &dataset, identity: &identity };
     let mut audited = Audited { asked: identity.inputs, evidence: vec![] };
-    let mut first_failure = None;
+    let (mut so_far, mut first_failure) = (SoFar::default(), None);
     terminal.begin("inputs", identity.inputs, taken_over);
     // A moment beyond what a clock can hold never comes.
     let ends = policy.time.and_then(|time| begin.checked_add(time));
     let outcome = audit.run_until(&workers, Some(&mut folder), ends, |record| {
+        so_far.add(record);
         if taken_over > 0 {
             taken_over -= 1;
         } else {
-            terminal.step(record.outcome.word());
+            terminal.step(&so_far.text());
         }
         audited.evidence.push(Evidence::of(record));
         if record.outcome == Outcome::Failed && first_failure.is_none() {
@@ -182,21 +190,14 @@ fn carry_out(arguments: &CheckArguments, policy: &Policy, terminal: &mut Termina
     terminal.end();
     let Progressed { summary, unfinished } = outcome?;
     if unfinished > 0 {
-        terminal.note(&limits::unfinished(summary.inputs, identity.inputs, arguments.out.is_some()));
+        terminal.note(&limits::unfinished(
+            summary.inputs,
+            identity.inputs,
+            arguments.out.is_some(),
+            arguments.overwrite,
+        ));
     }
     Ok(Done { audited, folder: path, subject: subject(&identity, &model_name), first_failure })
-}
-
-fn existing(arguments: &CheckArguments) -> Existing {
-    if arguments.overwrite {
-        Existing::Overwrite
-    } else if arguments.resume {
-        Existing::Resume
-    } else if arguments.out.is_none() {
-        Existing::ResumeInterrupted
-    } else {
-        Existing::Refuse
-    }
 }
 
 fn subject(identity: &RunIdentity, model: &str) -> String {
@@ -218,7 +219,7 @@ fn subject(identity: &RunIdentity, model: &str) -> String {
 fn text(done: &Done, findings: &[Finding], notes: &[String]) -> String {
     let count = |outcome| done.audited.with(outcome).len();
     let mut text = format!(
-        "{}\n{} inputs: {} bracketed, {} undecided, {} alarms, {} failed\n\n",
+        "{}\n{} inputs: {} bracketed, {} undecided, {} alarms, {} failed\n{UNITS}\n\n",
         done.subject,
         done.audited.inputs(),
         count(Outcome::Bracketed),

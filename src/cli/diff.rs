@@ -10,7 +10,6 @@ use super::table::short;
 use super::terminal::Terminal;
 use crate::baseline::{
     Aspect, Baseline, BaselineError, BaselineInput, Change, Comparison, Difference, Moved, Pair, PairedChange,
-    FAILURE_PROBABILITY,
 };
 use crate::quantity::Estimate;
 
@@ -108,6 +107,8 @@ fn json(comparison: &Comparison) -> Result<String, Failure> {
         "changes": comparison.changes,
         "broken": comparison.broken,
         "newly_undecided": comparison.newly_undecided,
+        "newly_bounded": comparison.newly_bounded,
+        "other_radii": comparison.other_radii(),
         "same_but_unequal": comparison.same_but_unequal(),
     } });
     Ok(text + &line(serde_json::to_string(&summary))?)
@@ -118,12 +119,19 @@ fn text(comparison: &Comparison) -> String {
     if comparison.same_but_unequal() {
         text += "the same computation gave other numbers: the version, the machine or a file differs\n";
     }
+    if comparison.other_radii() > 0 {
+        text += &format!(
+            "r, chosen for each model, differs on {} inputs: their bounds are about other distances\n",
+            comparison.other_radii()
+        );
+    }
     let changed: Vec<&Pair> = comparison.pairs.iter().filter(|pair| pair.before != pair.after).collect();
     text += &format!("{} inputs in both, {} with other numbers\n", comparison.pairs.len(), changed.len());
     if !changed.is_empty() {
         text += &format!(
-            "\n{:>5}  {:>20}  {:>20}  {:>17}  {:<22}  moved beyond its interval\n",
-            "input", "certified ≥", "margin ≤", "P ≥", "outcome"
+            "\n{:>5}  {:>20}  {:>20}  {:>20}  {:>17}  {:<22}  moved beyond its interval\n\
+             {:>5}  {:>20}  {:>20}  {:>20}\n",
+            "input", "r", "certified ≥", "margin ≤", "P ≥", "outcome", "", "output units", "input units", "input units"
         );
         text.extend(changed.into_iter().map(row));
     }
@@ -131,6 +139,7 @@ fn text(comparison: &Comparison) -> String {
     text.extend(comparison.changes.iter().map(change_line));
     text += &named("newly alarm or failed", &comparison.broken);
     text += &named("newly undecided", &comparison.newly_undecided);
+    text += &named("newly bounded, which no mean sees", &comparison.newly_bounded);
     text + match comparison.verdict() {
         Change::Worse => "WORSE than the baseline\n",
         Change::Undecided => "UNDECIDED: too little in common to say whether this is worse than the baseline\n",
@@ -162,8 +171,9 @@ fn row(pair: &Pair) -> String {
     };
     let moves = [word("margin", *margin_moved), word("P", *probability_moved)];
     let row = format!(
-        "{:>5}  {:>20}  {:>20}  {:>17}  {:<22}  {}\n",
+        "{:>5}  {:>20}  {:>20}  {:>20}  {:>17}  {:<22}  {}\n",
         after.input,
+        both(&|input| input.radius.map_or_else(missing, |radius| radius.to_string())),
         both(&|input| input.certified.to_string()),
         both(&|input| input.margin.map_or_else(missing, |margin| margin.to_string())),
         both(&|input| input.probability.map_or_else(missing, |found| format!("{:.4}", found.lower))),
@@ -174,12 +184,12 @@ fn row(pair: &Pair) -> String {
 }
 
 fn change_line(change: &PairedChange) -> String {
-    let PairedChange { quantity, pairs, left_out, mean, median, change } = change;
+    let PairedChange { quantity, unit, confidence, pairs, left_out, mean, median, change } = change;
     let left_out = match left_out {
         0 => String::new(),
         count => format!("; {count} inputs have it on one side only"),
     };
-    let confidence = 100.0 * (1.0 - FAILURE_PROBABILITY / 2.0);
+    let confidence = 100.0 * confidence;
     let Some(mean) = mean else {
         return format!("{quantity:<9}  UNDECIDED: {pairs} inputs have it before and after{left_out}\n");
     };
@@ -194,7 +204,7 @@ fn change_line(change: &PairedChange) -> String {
     );
     let (mean, lower, upper) = (signed(mean.mean), signed(mean.lower), signed(mean.upper));
     format!(
-        "{quantity:<9}  {word}: mean change {mean}, {confidence:.1} % interval {lower} to {upper}, {median} ({pairs} inputs){left_out}\n"
+        "{quantity:<9}  {word}: mean change {mean}, {confidence:.1} % interval {lower} to {upper}, {median} ({unit}; {pairs} inputs){left_out}\n"
     )
 }
 

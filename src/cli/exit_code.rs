@@ -3,11 +3,9 @@
 /// The exit statuses. The README's table lists the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExitCode {
-    /// What was asked for is met: every input bracketed, every replayed perturbation confirmed, the model trained,
-    /// every question answered, every verdict on a claim the one on record.
+    /// What was asked for is met; [`ExitCode::meaning`] lists what.
     Met,
-    /// Not met: an alarm, a perturbation or a counterexample that does not refute, a training run that broke down, a
-    /// verdict that is not the one on record.
+    /// Not met; likewise.
     NotMet,
     /// The command line makes no sense, or its parts do not fit each other.
     Usage,
@@ -44,7 +42,7 @@ impl ExitCode {
     #[must_use]
     pub fn meaning(self) -> &'static str {
         match self {
-            Self::Met => "met: every input bracketed or certified, every certificate verified, every perturbation confirmed, the model trained or imported, every question answered, every requirement passed, or every verdict as recorded",
+            Self::Met => "met: every input bracketed or certified, every certificate verified, every perturbation confirmed, the model trained or imported, every question answered, every requirement passed, a run not shown to be worse than its baseline, or every verdict as recorded",
             Self::NotMet => "not met: an alarm, a perturbation or counterexample that does not refute, training that broke down, an imported model whose outputs differ, a requirement that failed, a run worse than its baseline, or a verdict that differs",
             Self::Usage => "usage: arguments that make no sense or do not fit each other",
             Self::Undecided => "undecided: at least one input, entry, requirement, comparison, question or claim could not be decided, and nothing is not met",

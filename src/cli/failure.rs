@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::path::Path;
 
 use super::exit_code::ExitCode;
 use crate::audit::certify::CertifyError;
@@ -30,6 +31,11 @@ impl Failure {
     /// A failure with this status and message.
     pub(crate) fn new(code: ExitCode, message: impl fmt::Display) -> Self {
         Self { code, message: message.to_string() }
+    }
+
+    /// A file that cannot be written.
+    pub(crate) fn unwritable(path: &Path, error: &io::Error) -> Self {
+        Self::new(ExitCode::Unreadable, format!("{}: cannot be written: {error}", path.display()))
     }
 }
 

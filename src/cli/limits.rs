@@ -19,7 +19,8 @@ pub(crate) struct ShardArguments {
 /// How long.
 #[derive(Debug, Args)]
 pub(crate) struct TimeArguments {
-    /// Stop after this time (90s, 15m, 2h, 1h30m): finished inputs are kept, the exit status is 3, and --resume continues.
+    /// Stop after this time (90s, 15m, 2h, 1h30m): finished inputs are kept, the exit status is 3 (1 after
+    /// an alarm), and --resume continues.
     /// Changes no result: an input cut off by the end of the run is computed again from its start.
     #[arg(long, value_name = "DURATION", value_parser = duration, help_heading = "Long runs")]
     pub(crate) time: Option<Duration>,
@@ -61,9 +62,15 @@ impl DrawArguments {
     }
 }
 
-/// What a run says whose time is up; `named` is whether somebody chose where it is written.
-pub(super) fn unfinished(finished: usize, inputs: usize, named: bool) -> String {
-    let continued = if named { "the same command and --resume" } else { "the same command" };
+/// What a run says whose time is up; `named` is whether somebody chose where it is written, `overwrites` whether --overwrite was
+/// given.
+pub(super) fn unfinished(finished: usize, inputs: usize, named: bool, overwrites: bool) -> String {
+    let continued = match (named, overwrites) {
+        (true, true) => "the same command and --resume in place of --overwrite",
+        (true, false) => "the same command and --resume",
+        (false, true) => "the same command without --overwrite",
+        (false, false) => "the same command",
+    };
     format!("the time is up: {finished} of {inputs} inputs are finished; continue with {continued}")
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::audit::{exit_code, print_minimum_radii};
+use super::audit::{exit_code, print_minimum_radii, SoFar};
 use super::certify::Summary as CertificateSummary;
 use super::exit_code::ExitCode;
 use super::failure::Failure;
@@ -52,10 +52,11 @@ pub(crate) fn merge(arguments: &MergeArguments) -> Result<ExitCode, Failure> {
 
 fn merge_runs(arguments: &MergeArguments) -> Result<ExitCode, Failure> {
     let shards = ShardRuns::open(&arguments.shards)?;
-    let mut terminal = Terminal::new();
+    let (mut terminal, mut so_far) = (Terminal::new(), SoFar::default());
     terminal.begin("inputs", shards.identity().inputs, 0);
     let summary = shards.write(&arguments.out, arguments.overwrite, |record| {
-        terminal.step(record.outcome.word());
+        so_far.add(record);
+        terminal.step(&so_far.text());
         Ok(())
     });
     terminal.end();

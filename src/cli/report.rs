@@ -9,6 +9,7 @@ use super::exit_code::ExitCode;
 use super::failure::Failure;
 use super::replay::{dataset, model};
 use super::terminal::Terminal;
+use crate::audit::folder::{REPORT_PAGE_FILE, REPORT_PICTURE_FILE};
 use crate::audit::replay::Replay;
 use crate::audit::run::{read_records, read_run_file, RunFile};
 use crate::audit::InputRecord;
@@ -98,6 +99,10 @@ pub(crate) fn report(arguments: &ReportArguments) -> Result<ExitCode, Failure> {
         check_free(out, arguments.overwrite)?;
     }
     let terminal = Terminal::new();
+    let planned = run.identity.range().len();
+    if records.len() < planned {
+        terminal.note(&format!("the run is not finished: {} of {planned} inputs", records.len()));
+    }
     let workers = Workers::new(arguments.threads)?;
     let found = || {
         let model = model(&arguments.run, arguments.model.as_deref(), &run)?;
@@ -118,8 +123,8 @@ pub(crate) fn report(arguments: &ReportArguments) -> Result<ExitCode, Failure> {
 /// Binary formats and pages go into files.
 fn default_file(run: &Path, format: Format) -> Option<PathBuf> {
     match format {
-        Format::Html => Some(run.join("report.html")),
-        Format::Png => Some(run.join("report.png")),
+        Format::Html => Some(run.join(REPORT_PAGE_FILE)),
+        Format::Png => Some(run.join(REPORT_PICTURE_FILE)),
         Format::Markdown | Format::Csv | Format::Json => None,
     }
 }
@@ -130,15 +135,11 @@ pub(super) fn check_free(path: &Path, overwrite: bool) -> Result<(), Failure> {
         let message = format!("{} already exists; replace it with --overwrite, or name another file", path.display());
         return Err(Failure::new(ExitCode::Usage, message));
     }
-    files::check_writable(path).map_err(|error| unwritable(path, &error))
+    files::check_writable(path).map_err(|error| Failure::unwritable(path, &error))
 }
 
 pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    files::write_atomically(path, bytes).map_err(|error| unwritable(path, &error))
-}
-
-fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::new(ExitCode::Unreadable, format!("{}: cannot be written: {error}", path.display()))
+    files::write_atomically(path, bytes).map_err(|error| Failure::unwritable(path, &error))
 }
 
 /// The report as bytes. `found` gives the run's model and data; it is asked only by formats that need them, and where it

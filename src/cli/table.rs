@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::audit::record::{InputRecord, Outcome};
 use crate::audit::run::RunIdentity;
-use crate::audit::summary::{Association, Linearization, NamedSpread, Spread, Summary};
+use crate::audit::summary::{Association, Linearization, NamedSpread, Summary};
 use crate::certificate::Method;
 use crate::margin::{Protocol, RadiusRule};
 use crate::quantity::Estimate;
@@ -21,7 +21,7 @@ const MISSING: &str = "–";
 pub fn heading(identity: &RunIdentity, model_name: &str, threads: usize) -> String {
     let plan = &identity.plan;
     let radius = match plan.radius {
-        RadiusRule::Absolute(radius) => format!("r = {radius} for every input"),
+        RadiusRule::Absolute(radius) => format!("r = {} for every input", radius.get()),
         RadiusRule::Quantile(order) => {
             format!(
                 "r = {}-quantile of ‖Δ(x,0)‖ per input, from {} draws of its own",
@@ -168,23 +168,13 @@ fn cell(share: f64, width: usize) -> usize {
     cell
 }
 
-/// Characters of the axis of [`minimum_radii`], which ends just right of the printed bound.
+/// Characters of the axis of [`minimum_radius_row`], which ends just right of the printed bound.
 const RADIUS_AXIS_WIDTH: usize = 36;
 /// Where that axis starts and ends, as shares of the printed bound: r* lies between 0.477 and 0.708 of it at m = 1/2.
 const RADIUS_AXIS: (f64, f64) = (0.4, 1.04);
 
-/// The smallest r that each input bears without a perturbation: sampled, and to first order (Proposition 1). Empty
-/// where no input has one.
-#[must_use]
-pub fn minimum_radii(records: &[InputRecord]) -> String {
-    let rows: String = records.iter().filter_map(minimum_radius_row).collect();
-    if rows.is_empty() {
-        return rows;
-    }
-    minimum_radius_titles() + &rows
-}
-
-/// Titles of the columns of [`minimum_radius_row`].
+/// Heading of the table of the smallest r that each input bears without a perturbation: sampled, and to first order
+/// (Proposition 1).
 #[must_use]
 pub fn minimum_radius_titles() -> String {
     format!(
@@ -194,7 +184,7 @@ pub fn minimum_radius_titles() -> String {
     )
 }
 
-/// One row of [`minimum_radii`]; none where the input has no minimum radius.
+/// One row under [`minimum_radius_titles`]; none where the input has no minimum radius.
 #[must_use]
 pub fn minimum_radius_row(record: &InputRecord) -> Option<String> {
     let (minimum, linearization, probability) = (record.minimum_radius?, record.linearization?, record.probability?);
@@ -268,12 +258,8 @@ pub fn summary(summary: &Summary) -> String {
 
 fn spread_row(named: &NamedSpread) -> String {
     let kind = named.kind.name();
-    let (inputs, figures) = match named.spread {
-        Some(Spread { inputs, median, min, max }) => {
-            (inputs, [median, min, max].map(|value| named.kind.figure(value).unwrap_or_else(|| MISSING.to_owned())))
-        }
-        None => (0, [MISSING; 3].map(str::to_owned)),
-    };
+    let (inputs, figures) = named.figures();
+    let figures = figures.map(|figure| figure.unwrap_or_else(|| MISSING.to_owned()));
     let [median, min, max] = figures;
     format!("{:<24} {inputs:>6} {median:>10} {min:>10} {max:>10}  {kind:<12} {}\n", named.quantity, named.unit)
 }

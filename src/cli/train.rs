@@ -102,7 +102,7 @@ impl Outputs {
             return Err(exists(&self.checkpoint, advice));
         }
         for path in [&self.model, &self.metrics] {
-            files::check_writable(path).map_err(|error| unwritable(path, &error))?;
+            files::check_writable(path).map_err(|error| Failure::unwritable(path, &error))?;
         }
         Ok(())
     }
@@ -111,8 +111,10 @@ impl Outputs {
     fn save_progress(&self, trainer: &Trainer<'_>) -> Result<(), Failure> {
         let lines: Vec<String> =
             trainer.history().iter().map(|losses| serde_json::to_string(losses).unwrap_or_default() + "\n").collect();
-        files::write_atomically(&self.metrics, lines.concat().as_bytes()).map_err(|e| unwritable(&self.metrics, &e))?;
-        files::write_atomically(&self.checkpoint, &trainer.checkpoint()?).map_err(|e| unwritable(&self.checkpoint, &e))
+        files::write_atomically(&self.metrics, lines.concat().as_bytes())
+            .map_err(|e| Failure::unwritable(&self.metrics, &e))?;
+        files::write_atomically(&self.checkpoint, &trainer.checkpoint()?)
+            .map_err(|e| Failure::unwritable(&self.checkpoint, &e))
     }
 
     fn remove_checkpoint(&self) {
@@ -134,11 +136,6 @@ impl Outputs {
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
     Failure::new(ExitCode::Unreadable, format!("{}: cannot be read: {error}", path.display()))
-}
-
-/// A file that cannot be written.
-pub(crate) fn unwritable(path: &Path, error: &std::io::Error) -> Failure {
-    Failure::new(ExitCode::Unreadable, format!("{}: cannot be written: {error}", path.display()))
 }
 
 /// The architecture that fits a data source.

@@ -34,6 +34,13 @@ pub enum Protocol {
     },
 }
 
+impl Protocol {
+    /// Relative width at which bisection stops where nobody names one.
+    pub const DEFAULT_TOLERANCE: f64 = 0.05;
+    /// Algorithm 2's step where nobody names one, in input units.
+    pub const DEFAULT_DECREMENT: f64 = 0.1;
+}
+
 /// How to search for one input's margin with one attack.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,5 +1,6 @@
 //! What requirements need to know about the inputs of an audit.
 
+use crate::audit::summary::standing_certificate;
 use crate::audit::{InputRecord, Outcome};
 
 /// One audited input.
@@ -13,6 +14,11 @@ pub struct Evidence {
     pub lower: f64,
     /// R(x) is at most this: the norm of the smallest refuting perturbation. Infinite where none was found.
     pub upper: f64,
+    /// Whether everything that was to be done to the input was done: neither did its computation fail nor a limit cut it
+    /// short.
+    pub complete: bool,
+    /// The largest norm at which every attack was tried and failed.
+    pub withstood: f64,
 }
 
 /// All of them.
@@ -27,14 +33,19 @@ pub struct Audited {
 impl Evidence {
     /// What an audit's record says.
     ///
-    /// A certificate does not count where the computation failed or where a refutation contradicts it. A refutation
+    /// A certificate does not count where the computation failed or where an upper bound contradicts it. A refutation
     /// always counts: its perturbation is there.
     #[must_use]
     pub fn of(record: &InputRecord) -> Self {
-        let certified = record.certified.map_or(0.0, |certified| certified.best.get());
-        let upper = record.margin_upper.map_or(f64::INFINITY, |upper| upper.get());
-        let counts = record.outcome != Outcome::Failed && certified <= upper;
-        Self { input: record.input, outcome: record.outcome, lower: if counts { certified } else { 0.0 }, upper }
+        let withstood = record.attacks.iter().map(|attack| attack.withstood_estimate.get());
+        Self {
+            input: record.input,
+            outcome: record.outcome,
+            lower: standing_certificate(record).get(),
+            upper: record.margin_upper.map_or(f64::INFINITY, |upper| upper.get()),
+            complete: record.outcome != Outcome::Failed && !record.gave_up,
+            withstood: withstood.reduce(f64::min).unwrap_or(0.0),
+        }
     }
 }
 
@@ -62,6 +73,7 @@ impl Audited {
 mod tests {
     use super::*;
     use crate::audit::certificates::CertifiedRecord;
+    use crate::bounds::ExactMargin;
     use crate::quantity::{LowerBound, UpperBound};
 
     fn record(outcome: Outcome, lower: f64, upper: Option<f64>) -> InputRecord {
@@ -89,6 +101,18 @@ mod tests {
         assert_eq!(bounds(record(Outcome::Alarm, 0.25, Some(0.5))), (0.25, 0.5));
         assert_eq!(bounds(record(Outcome::Alarm, 0.75, Some(0.5))), (0.0, 0.5));
         assert_eq!(bounds(InputRecord::empty(3)), (0.0, f64::INFINITY));
+        // The exact margin of an affine model contradicts as well.
+        let exact = ExactMargin { lower: LowerBound::new(0.25).unwrap(), upper: UpperBound::new(0.5).unwrap() };
+        let affine = InputRecord { exact_margin: Some(exact), ..record(Outcome::Alarm, 0.75, None) };
+        assert_eq!(bounds(affine), (0.0, f64::INFINITY));
+    }
+
+    #[test]
+    fn what_a_limit_cut_short_or_a_breakdown_ended_is_not_complete() {
+        let complete = |record| Evidence::of(&record).complete;
+        assert!(complete(record(Outcome::Bracketed, 0.25, Some(0.5))));
+        assert!(!complete(record(Outcome::Failed, 0.25, Some(0.5))));
+        assert!(!complete(InputRecord { gave_up: true, ..record(Outcome::Undecided, 0.25, Some(0.5)) }));
     }
 
     #[test]

@@ -102,7 +102,12 @@ pub(super) fn place(text: &str, start: usize) -> (usize, usize) {
 }
 
 /// Refuses what could not fail.
-pub(super) fn check_requirements(requirements: &[Required], plan: &AuditPlan, path: &Path) -> Result<(), PolicyError> {
+pub(super) fn check_requirements(
+    requirements: &[Required],
+    inputs: usize,
+    plan: &AuditPlan,
+    path: &Path,
+) -> Result<(), PolicyError> {
     if requirements.is_empty() {
         return Err(PolicyError::NothingRequired { path: path.to_owned() });
     }
@@ -110,9 +115,9 @@ pub(super) fn check_requirements(requirements: &[Required], plan: &AuditPlan, pa
         let refuse = |reason: String| {
             Err(PolicyError::Requirement { path: path.to_owned(), line: *line, key: requirement.key(), reason })
         };
-        if requirement.is_empty() {
-            let fraction = requirement.required();
-            return refuse(format!("{fraction} requires nothing; choose a fraction that could fail"));
+        if requirement.is_empty(inputs) {
+            let required = requirement.required();
+            return refuse(format!("{required} requires nothing of {inputs} inputs; choose a number that could fail"));
         }
         let max_norm = plan.search.max_norm;
         let attacked = match requirement {

@@ -32,6 +32,8 @@ pub struct Finding {
     pub found: String,
     /// How it stands.
     pub verdict: Verdict,
+    /// Unit of the two values below.
+    pub unit: &'static str,
     /// Smallest possible value: a fraction, a norm or a count.
     #[serde(with = "extended")]
     pub lowest: f64,
@@ -77,7 +79,7 @@ impl Verdict {
 const LISTED: usize = 20;
 
 impl Finding {
-    /// What is looked at and what is required of it.
+    /// What is looked at and what is required of it; as [`Requirement::title`] has it.
     #[must_use]
     pub fn title(&self) -> String {
         format!("{} {}", self.name, self.required)

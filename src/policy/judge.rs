@@ -5,6 +5,7 @@ use super::finding::{Finding, Verdict};
 use super::requirement::{AtNorm, Ending, Norm, Requirement};
 use crate::audit::Outcome;
 use crate::quantity::{LowerBound, UpperBound};
+use crate::stats::lower_median;
 
 /// On which side of a requirement an input stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +58,7 @@ impl Sides {
             key: requirement.key(),
             name: requirement.name(),
             required: requirement.required(),
+            unit: requirement.unit(),
             found,
             verdict,
             lowest: range.0,
@@ -110,7 +112,7 @@ impl Requirement {
         let side = |evidence: &Evidence| {
             if evidence.upper <= radius.get() {
                 Side::Against
-            } else if evidence.upper.is_finite() || evidence.lower >= radius.get() {
+            } else if evidence.lower >= radius.get() || is_unbroken_at(evidence, radius.get()) {
                 Side::For
             } else {
                 Side::Open
@@ -135,9 +137,10 @@ impl Requirement {
 
     fn median_margin(&self, audited: &Audited, norm: Norm) -> Finding {
         let required = norm.get();
-        // An attack that found nothing leaves everything from the certificate on.
+        // Attacks that found nothing, or did not come to their end, leave everything from the certificate on.
         let bounds = |evidence: &Evidence| {
-            (if evidence.upper.is_finite() { evidence.upper } else { evidence.lower }, evidence.upper)
+            let is_known = evidence.complete && evidence.upper.is_finite();
+            (if is_known { evidence.upper } else { evidence.lower.min(evidence.upper) }, evidence.upper)
         };
         let side = |evidence: &Evidence| match bounds(evidence) {
             (lowest, _) if lowest >= required => Side::For,
@@ -161,6 +164,8 @@ impl Requirement {
         let side = |evidence: &Evidence| match evidence.outcome {
             outcome if outcome == counted => Side::Against,
             Outcome::Failed => Side::Open,
+            // What was not done might have contradicted a bound.
+            _ if ending == Ending::Alarm && !evidence.complete => Side::Open,
             _ => Side::For,
         };
         let sides = Sides::of(audited, side);
@@ -172,6 +177,11 @@ impl Requirement {
         let verdict = verdict(possible <= count, certain > count);
         sides.finding(self, (certain as f64, possible as f64), found, verdict)
     }
+}
+
+/// Whether all attacks came to their end, tried this norm or a larger one, and broke the input only above it.
+fn is_unbroken_at(evidence: &Evidence, norm: f64) -> bool {
+    evidence.complete && evidence.upper.is_finite() && evidence.withstood >= norm
 }
 
 fn certified_side(evidence: &Evidence, norm: f64) -> Side {
@@ -191,11 +201,6 @@ fn medians(audited: &Audited, bounds: impl Fn(&Evidence) -> (f64, f64)) -> (f64,
     let all = audited.evidence.iter().map(bounds).chain(unreached);
     let (lowest, highest): (Vec<f64>, Vec<f64>) = all.unzip();
     (lower_median(lowest).unwrap_or(0.0), lower_median(highest).unwrap_or(f64::INFINITY))
-}
-
-fn lower_median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len().checked_sub(1)? / 2).copied()
 }
 
 /// A range in words, its ends rounded outwards.

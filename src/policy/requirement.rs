@@ -24,8 +24,8 @@ pub enum Requirement {
     Certified(AtNorm),
     /// `refuted_at_most`: attacks refute at most the fraction q of the inputs at ρ.
     ///
-    /// An attack that never succeeds on an input says nothing about it, so such an input may be refuted unless it is
-    /// certified at ρ. Passed if (refuted + those that may be)/n ≤ q; failed if (refuted)/n > q; undecided otherwise.
+    /// An attack that never succeeds on an input says nothing about it; neither does one that was cut short, failed, or was not
+    /// tried at ρ or beyond. Such an input may be refuted unless it is certified at ρ. Passed if (refuted + those that may be)/n ≤ q; failed if (refuted)/n > q; undecided otherwise.
     Refuted(AtNorm),
     /// `median_certified`: at least half of the inputs are certified at ρ: the lower median of R(x) is at least ρ.
     ///
@@ -34,7 +34,8 @@ pub enum Requirement {
     MedianCertified(Norm),
     /// `median_margin`: the lower median of the norms at which attacks break robustness is at least ρ.
     ///
-    /// Where no attack succeeded, that norm may be anything from the certified lower bound on. Passed if even the smallest
+    /// Where no attack succeeded, or they did not come to their end, that norm may be anything from the certified lower bound
+    /// on, up to what was found. Passed if even the smallest
     /// possible median is at least ρ; failed if even the largest is below ρ; undecided otherwise, and where no input has an
     /// upper bound.
     MedianMargin(Norm),
@@ -42,7 +43,7 @@ pub enum Requirement {
     ///
     /// Passed if the inputs that ended so and those that may be are at most k together; failed if the former alone are more;
     /// undecided otherwise. An input that was not reached may be anything; one whose computation failed may be an alarm or
-    /// undecided.
+    /// undecided; one that a limit cut short may be an alarm.
     AtMost(Ending, usize),
 }
 
@@ -120,13 +121,14 @@ impl TryFrom<f64> for Fraction {
 }
 
 impl Requirement {
-    /// Whether nothing could ever fail it.
+    /// Whether nothing about so many inputs could ever fail it.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub fn is_empty(&self, inputs: usize) -> bool {
         match self {
             Self::Certified(at) => at.fraction.get() <= 0.0,
             Self::Refuted(at) => at.fraction.get() >= 1.0,
-            Self::MedianCertified(_) | Self::MedianMargin(_) | Self::AtMost(..) => false,
+            Self::AtMost(_, count) => *count >= inputs,
+            Self::MedianCertified(_) | Self::MedianMargin(_) => false,
         }
     }
 
@@ -166,6 +168,16 @@ impl Requirement {
             Self::Refuted(at) => format!("≤ {} of inputs", at.fraction),
             Self::MedianCertified(norm) | Self::MedianMargin(norm) => format!("≥ {norm}"),
             Self::AtMost(_, count) => format!("≤ {count}"),
+        }
+    }
+
+    /// The unit of what is looked at.
+    #[must_use]
+    pub fn unit(&self) -> &'static str {
+        match self {
+            Self::Certified(_) | Self::Refuted(_) => "fraction of the inputs",
+            Self::MedianCertified(_) | Self::MedianMargin(_) => "input units (L2)",
+            Self::AtMost(..) => "inputs",
         }
     }
 

@@ -26,13 +26,7 @@ use crate::seed::Seed;
 
 /// Inputs where the file names no number.
 const DEFAULT_INPUTS: usize = 20;
-/// Order of the quantile that chooses r where the file names neither r nor a quantile; the paper's.
-const DEFAULT_QUANTILE: f64 = 0.9;
 const DEFAULT_FAILURE_PROBABILITY: f64 = 0.001;
-/// Relative width at which bisection stops.
-const DEFAULT_TOLERANCE: f64 = 0.05;
-/// Algorithm 2's step, in input units.
-const DEFAULT_DECREMENT: f64 = 0.1;
 
 /// The whole file; what its keys mean, the options of `vaecert audit` say.
 #[derive(Debug, Deserialize)]
@@ -182,7 +176,7 @@ impl PolicyFile {
         let requirements = self.require.list(line);
         let folder = path.parent().unwrap_or(Path::new(""));
         let plan = self.plan(path)?;
-        check_requirements(&requirements, &plan, path)?;
+        check_requirements(&requirements, self.inputs.unwrap_or(DEFAULT_INPUTS), &plan, path)?;
         Ok(Policy {
             time: self.budget.time.map(|time| time.0 .0),
             model: self.model.as_ref().map(|model| folder.join(model)),
@@ -220,7 +214,7 @@ impl PolicyFile {
             (Some(_), Some(_)) => return Err(self.conflict(path, "name r or r_quantile, not both")),
             (Some(radius), None) => RadiusRule::Absolute(radius),
             (None, Some(order)) => RadiusRule::Quantile(order),
-            (None, None) => RadiusRule::Quantile(Probability::new(DEFAULT_QUANTILE).map_err(constant)?),
+            (None, None) => RadiusRule::Quantile(Probability::new(AuditPlan::DEFAULT_QUANTILE).map_err(constant)?),
         };
         let failure_probability = match self.failure_probability {
             Some(probability) => probability,
@@ -262,10 +256,10 @@ impl PolicyFile {
     fn protocol(&self, path: &Path) -> Result<Protocol, PolicyError> {
         match (self.protocol, self.tolerance, self.decrement) {
             (ProtocolName::Bisect, tolerance, None) => {
-                Ok(Protocol::Bisect { tolerance: tolerance.unwrap_or(DEFAULT_TOLERANCE) })
+                Ok(Protocol::Bisect { tolerance: tolerance.unwrap_or(Protocol::DEFAULT_TOLERANCE) })
             }
             (ProtocolName::Paper, None, decrement) => {
-                Ok(Protocol::Paper { decrement: decrement.unwrap_or(DEFAULT_DECREMENT) })
+                Ok(Protocol::Paper { decrement: decrement.unwrap_or(Protocol::DEFAULT_DECREMENT) })
             }
             (ProtocolName::Bisect, _, Some(_)) => {
                 Err(self

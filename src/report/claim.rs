@@ -14,7 +14,7 @@ pub fn paragraph(report: &Report<'_>) -> String {
         Threat::Joint => "threat “joint”: the perturbation reaches the code's mean and its standard deviation",
     };
     let radius = match plan.radius {
-        RadiusRule::Absolute(radius) => format!("r is {radius} (output units) for every input"),
+        RadiusRule::Absolute(radius) => format!("r is {} (output units) for every input", radius.get()),
         RadiusRule::Quantile(order) => format!(
             "r is chosen per input as the {}-quantile of the distance without a perturbation, from {} draws of its own",
             order.get(),
@@ -23,11 +23,12 @@ pub fn paragraph(report: &Report<'_>) -> String {
     };
     let level = plan.level.get();
     format!(
-        "For each of the {} audited inputs (data {}, {} split, from input {} on): under every perturbation δ of the input whose \
+        "For each of the {} audited inputs (data {}, {} split, {}): under every perturbation δ of the input whose \
          L2 norm is at most the certified radius, the reconstruction stays within the L2 distance r of the undisturbed one with \
          a probability that exceeds m = {level}: P(‖Δ(x, δ)‖₂ ≤ r) > {level}, over the draws of the code ({reached}). {radius}. \
          Where the \
-         certified radius is 0 or missing, nothing is claimed from below. Where a refuted norm is given, a perturbation of that norm was found for which this probability is at most {level}, so \
+         certified radius is 0 or missing, the computation failed, or an alarm contradicts the certificate, nothing is claimed \
+         from below. Where a refuted norm is given, a perturbation of that norm was found for which this probability is at most {level}, so \
          that the margin R(x) lies between the two. All these statements hold together, for all {} inputs of the run, except \
          with a failure probability of {} (random draws only). They are about the network over the real numbers with the \
          stored weights (SHA-256 {}), not about the rounding of a deployed copy. The columns theorem1, operator and whitened are \
@@ -35,11 +36,21 @@ pub fn paragraph(report: &Report<'_>) -> String {
         report.records.len(),
         identity.data,
         identity.split,
-        identity.first,
+        inputs(report),
         identity.inputs,
         plan.failure_probability.get(),
         identity.model_sha256,
     )
+}
+
+/// Which inputs the run is about.
+#[must_use]
+pub fn inputs(report: &Report<'_>) -> String {
+    let identity = &report.run.identity;
+    let range = identity.range();
+    let part =
+        identity.shard.map_or_else(String::new, |shard| format!(", shard {shard} of {} inputs", identity.inputs));
+    format!("inputs {} to {}{part}", range.start, range.end.saturating_sub(1))
 }
 
 /// What has to be believed for the claim to hold.

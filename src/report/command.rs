@@ -32,7 +32,6 @@ pub fn audit(run: &RunFile) -> String {
     words.extend(run.identity.plan.draws_per_input.map(|draws| option("draws-per-input", draws)));
     let time = run.identity.plan.machine_dependent_milliseconds_per_input;
     words.extend(time.map(|milliseconds| format!("--time-per-input {milliseconds}ms")));
-    words.extend(run.identity.shard.map(|shard| option("shard", shard)));
     if run.identity.device != "cpu" {
         words.push("--device cuda:0".to_owned());
     }
@@ -83,6 +82,7 @@ fn shared(run: &RunFile, command: &str, model: Option<String>) -> Vec<String> {
         option("draws", plan.estimation_draws),
         option("seed", plan.seed.0),
     ]);
+    words.extend(identity.shard.map(|shard| option("shard", shard)));
     words
 }
 

@@ -6,7 +6,7 @@ use super::figures::Ray;
 use super::gallery::Gallery;
 use crate::audit::replay::{Replay, ReplayError};
 use crate::audit::run::RunFile;
-use crate::audit::summary::{certified, certified_for_half};
+use crate::audit::summary::{certified_for_half, standing_certificate};
 use crate::audit::{InputRecord, Summary};
 use crate::quantity::LowerBound;
 use crate::threads::Workers;
@@ -50,7 +50,7 @@ impl<'a> Report<'a> {
     /// Inputs that the run was to audit.
     #[must_use]
     pub fn planned(&self) -> usize {
-        self.run.identity.inputs
+        self.run.identity.range().len()
     }
 
     /// Whether every input was audited.
@@ -59,17 +59,22 @@ impl<'a> Report<'a> {
         self.records.len() >= self.planned()
     }
 
-    /// The largest radius up to which half of the audited inputs or more are certified.
+    /// The largest radius up to which half of the run's inputs or more are certified; nothing is of those not audited.
     #[must_use]
     pub fn certified_for_half(&self) -> LowerBound {
-        let radius = |record| certified(record).unwrap_or(0.0);
-        certified_for_half(&self.records.iter().map(radius).collect::<Vec<_>>())
+        let mut radii: Vec<f64> = self.records.iter().map(|record| standing_certificate(record).get()).collect();
+        radii.resize(radii.len().max(self.planned()), 0.0);
+        certified_for_half(&radii)
     }
 
     /// Records with a saved perturbation, the most fragile first.
     pub(super) fn refuted(&self) -> Vec<&'a InputRecord> {
-        let mut refuted: Vec<_> =
-            self.records.iter().filter(|r| r.best_attack.is_some() && r.margin_upper.is_some()).collect();
+        self.broken().into_iter().filter(|record| record.best_attack.is_some()).collect()
+    }
+
+    /// Records of inputs that a perturbation breaks, or none at all, the most fragile first.
+    pub(super) fn broken(&self) -> Vec<&'a InputRecord> {
+        let mut refuted: Vec<_> = self.records.iter().filter(|record| record.margin_upper.is_some()).collect();
         let margin = |record: &InputRecord| record.margin_upper.map_or(f64::INFINITY, |upper| upper.get());
         refuted.sort_by(|a, b| margin(a).total_cmp(&margin(b)).then(a.input.cmp(&b.input)));
         refuted

@@ -1,8 +1,9 @@
 //! Fractions of the inputs against a norm: certified at least that far, and not yet refuted there.
 //!
-//! The denominator is every input: one that is undecided or failed is certified nowhere and refuted nowhere.
+//! The denominator is every input of the run, audited or not: one without a certificate that stands is certified nowhere, one
+//! without an upper bound refuted nowhere.
 
-use crate::audit::summary::{certified, smallest_upper};
+use crate::audit::summary::{smallest_upper, standing_certificate};
 use crate::audit::InputRecord;
 
 /// A fraction of inputs that falls with the norm, by one input at a time.
@@ -19,19 +20,19 @@ pub struct Curve {
 }
 
 impl Curve {
-    /// The fraction of inputs whose robustness is certified for every perturbation of at most the norm: R(x) ≥ it.
+    /// The fraction of `planned` inputs whose robustness is certified for every perturbation of at most the norm: R(x) ≥ it.
     #[must_use]
-    pub fn certified(records: &[InputRecord]) -> Self {
-        let radii = records.iter().filter_map(certified).filter(|radius| *radius > 0.0);
-        Self::new(radii.collect(), 0, records.len(), true)
+    pub fn certified(records: &[InputRecord], planned: usize) -> Self {
+        let radii = records.iter().map(|record| standing_certificate(record).get()).filter(|radius| *radius > 0.0);
+        Self::new(radii.collect(), 0, planned, true)
     }
 
-    /// The fraction of inputs for which no perturbation of at most the norm is known to break robustness.
+    /// The fraction of `planned` inputs for which no perturbation of at most the norm is known to break robustness.
     #[must_use]
-    pub fn unrefuted(records: &[InputRecord]) -> Self {
+    pub fn unrefuted(records: &[InputRecord], planned: usize) -> Self {
         let uppers: Vec<f64> = records.iter().filter_map(smallest_upper).collect();
-        let never = records.len() - uppers.len();
-        Self::new(uppers, never, records.len(), false)
+        let never = planned.saturating_sub(uppers.len());
+        Self::new(uppers, never, planned, false)
     }
 
     fn new(norms: Vec<f64>, never_lost: usize, total: usize, inclusive: bool) -> Self {
@@ -72,16 +73,17 @@ impl Curve {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audit::Outcome;
     use crate::report::testing::{bracketed, undecided};
 
     #[test]
     fn fractions_are_of_all_inputs_and_lose_each_input_on_the_right_side_of_its_norm() {
         // Certified up to 0.25, 0.5, nothing and nothing; refuted at 1, 2, never and never.
         let records = [bracketed(0, 0.25, 1.0), bracketed(1, 0.5, 2.0), undecided(2), InputRecord::empty(3)];
-        let certified = Curve::certified(&records);
+        let certified = Curve::certified(&records, records.len());
         let at = |norm| certified.at(norm);
         assert_eq!([at(0.0), at(0.25), at(0.250_1), at(0.5), at(0.6)], [0.5, 0.5, 0.25, 0.25, 0.0]);
-        let unrefuted = Curve::unrefuted(&records);
+        let unrefuted = Curve::unrefuted(&records, records.len());
         let at = |norm| unrefuted.at(norm);
         assert_eq!([at(0.0), at(0.999), at(1.0), at(1.5), at(2.0), at(1e9)], [1.0, 1.0, 0.75, 0.75, 0.5, 0.5]);
         assert_eq!(certified.steps().collect::<Vec<_>>(), [(0.0, 0.5), (0.25, 0.25), (0.5, 0.0)]);
@@ -91,13 +93,21 @@ mod tests {
     #[test]
     fn a_margin_of_zero_is_refuted_everywhere_and_an_infinite_radius_is_never_lost() {
         let records = [bracketed(0, 0.0, 0.0), bracketed(1, f64::INFINITY, f64::INFINITY)];
-        assert_eq!(Curve::unrefuted(&records).at(0.0), 0.5);
-        assert_eq!(Curve::certified(&records).at(1e300), 0.5);
-        assert_eq!(Curve::certified(&records).steps().collect::<Vec<_>>(), [(0.0, 0.5)]);
+        assert_eq!(Curve::unrefuted(&records, records.len()).at(0.0), 0.5);
+        assert_eq!(Curve::certified(&records, records.len()).at(1e300), 0.5);
+        assert_eq!(Curve::certified(&records, records.len()).steps().collect::<Vec<_>>(), [(0.0, 0.5)]);
+    }
+
+    #[test]
+    fn a_contradicted_certificate_one_of_a_failed_audit_and_inputs_not_reached_are_certified_nowhere() {
+        let failed = InputRecord { outcome: Outcome::Failed, ..bracketed(1, 0.5, 1.0) };
+        let records = [bracketed(0, 2.0, 1.0), failed, bracketed(2, 0.5, 1.0)];
+        assert_eq!(Curve::certified(&records, 4).at(0.25), 0.25);
+        assert_eq!(Curve::unrefuted(&records, 4).at(1.0), 0.25);
     }
 
     #[test]
     fn no_input_at_all_gives_zero_and_not_a_division_by_it() {
-        assert_eq!((Curve::certified(&[]).at(0.0), Curve::unrefuted(&[]).at(1.0)), (0.0, 0.0));
+        assert_eq!((Curve::certified(&[], 0).at(0.0), Curve::unrefuted(&[], 0).at(1.0)), (0.0, 0.0));
     }
 }

@@ -80,7 +80,12 @@ impl Gallery {
     ) -> Vec<Found<'a>> {
         let mut all = Vec::new();
         for record in records {
-            match StoredPerturbation::read(folder, record) {
+            // With the data at hand, the saved input must be theirs.
+            let stored = match replay {
+                Ok(replay) => replay.stored(folder, record),
+                Err(_) => StoredPerturbation::read(folder, record),
+            };
+            match stored {
                 Ok(stored) => all.push(Found::new(record, stored, replay.ok())),
                 Err(error) => self.notes.push(format!("Input {} is not shown: {error}", record.input)),
             }

@@ -8,14 +8,13 @@ use super::figures::{distributions, fractions, margins, rays};
 use super::gallery::Exhibit;
 use super::listing::{self, Group};
 use super::picture::base64;
-use super::{claim, command, palette, ReportError};
-use crate::audit::summary::{NamedSpread, Spread};
+use super::{claim, command, or_missing, palette, ReportError, MISSING};
+use crate::audit::summary::NamedSpread;
 use crate::audit::InputRecord;
 
 /// Sorts the table; runs only with this very text, by the page's own policy.
 const SCRIPT: &str = include_str!("templates/sort.js");
 const STYLE: &str = include_str!("templates/page.css");
-const MISSING: &str = "–";
 
 /// Everything the template needs. Strings are escaped there, except those marked `safe`, which are markup of this module's
 /// own making.
@@ -71,7 +70,7 @@ pub(super) fn page(report: &Report<'_>, evidence: &Evidence) -> Result<String, R
         tiles: tiles(report),
         claim: claim::paragraph(report),
         trusted: claim::trusted(),
-        fractions: fractions(report.records).inline(),
+        fractions: fractions(report.records, report.planned()).inline(),
         margins: margins(report.records).into_iter().map(|(figure, text)| (figure.inline(), text)).collect(),
         distributions: (drawn.0.inline(), drawn.1),
         rays,
@@ -125,11 +124,8 @@ fn rays_note(report: &Report<'_>) -> String {
 }
 
 fn spread(named: &NamedSpread) -> [String; 7] {
-    let figure = |value| named.kind.figure(value).unwrap_or_else(|| MISSING.to_owned());
-    let (inputs, [median, min, max]) = match named.spread {
-        Some(Spread { inputs, median, min, max }) => (inputs, [median, min, max].map(figure)),
-        None => (0, [MISSING; 3].map(str::to_owned)),
-    };
+    let (inputs, figures) = named.figures();
+    let [median, min, max] = figures.map(or_missing);
     let kind = named.kind.name().to_owned();
     [named.quantity.clone(), inputs.to_string(), median, min, max, kind, named.unit.clone()]
 }
@@ -149,10 +145,6 @@ fn row(record: &InputRecord) -> Row {
     Row { input: record.input, outcome: record.outcome.word(), cells }
 }
 
-fn or_missing(value: Option<impl std::fmt::Display>) -> String {
-    value.map_or_else(|| MISSING.to_owned(), |value| value.to_string())
-}
-
 fn provenance(report: &Report<'_>) -> Vec<(&'static str, String)> {
     let run = report.run;
     let (identity, plan) = (&run.identity, &run.identity.plan);
@@ -162,10 +154,7 @@ fn provenance(report: &Report<'_>) -> Vec<(&'static str, String)> {
     vec![
         ("model", model),
         ("model, SHA-256", identity.model_sha256.clone()),
-        (
-            "data",
-            format!("{}, {} split, inputs {} to {}", identity.data, identity.split, identity.first, last_input(report)),
-        ),
+        ("data", format!("{}, {} split, {}", identity.data, identity.split, claim::inputs(report))),
         ("data, SHA-256", identity.data_sha256.clone()),
         ("run, SHA-256 of its identity", identity.sha256()),
         ("seed of all draws", plan.seed.0.to_string()),
@@ -186,8 +175,4 @@ fn provenance(report: &Report<'_>) -> Vec<(&'static str, String)> {
         ("audited by", format!("vaecert {}, run layout {}", identity.vaecert_version, identity.format)),
         ("report by", format!("vaecert {}", env!("CARGO_PKG_VERSION"))),
     ]
-}
-
-fn last_input(report: &Report<'_>) -> usize {
-    report.run.identity.first.saturating_add(report.planned().saturating_sub(1))
 }

@@ -3,9 +3,10 @@
 use std::fmt::Write;
 
 use super::content::Report;
-use super::{claim, listing};
+use super::{claim, listing, or_missing, MISSING};
 use crate::audit::summary::NamedSpread;
 use crate::audit::InputRecord;
+use crate::markdown::escaped;
 
 /// Inputs in the table of the most fragile.
 const WORST: usize = 10;
@@ -21,8 +22,6 @@ const SHOWN: [&str; 9] = [
     "exact margin ≤",
     "margin, all attacks",
 ];
-const MISSING: &str = "–";
-
 pub(super) fn text(report: &Report<'_>) -> String {
     let summary = &report.summary;
     let (verdict, meaning) = claim::verdict(report);
@@ -53,23 +52,20 @@ pub(super) fn text(report: &Report<'_>) -> String {
 }
 
 fn spread(named: &NamedSpread) -> String {
-    let (inputs, figures) = match named.spread {
-        Some(spread) => (spread.inputs, [spread.median, spread.min, spread.max].map(|value| named.kind.figure(value))),
-        None => (0, [None, None, None]),
-    };
-    let [median, min, max] = figures.map(|figure| figure.unwrap_or_else(|| MISSING.to_owned()));
+    let (inputs, figures) = named.figures();
+    let [median, min, max] = figures.map(or_missing);
     let (quantity, kind, unit) = (escaped(&named.quantity), named.kind.name(), &named.unit);
     format!("| {quantity} | {inputs} | {median} | {min} | {max} | {kind} | {unit} |\n")
 }
 
 fn worst(report: &Report<'_>) -> String {
-    let refuted = report.refuted();
+    let refuted = report.broken();
     if refuted.is_empty() {
-        return "\nNo perturbation was found for any input.\n".to_owned();
+        return "\nNo input is known to be broken.\n".to_owned();
     }
     let shown = refuted.len().min(WORST);
     let mut text = format!(
-        "\n### The {shown} most fragile of {} refuted inputs\n\n\
+        "\n### The {shown} most fragile of {} inputs known to be broken\n\n\
          | input | outcome | r | certified ≥ | margin ≤ | by attack |\n|---:|---|---:|---:|---:|---|\n",
         refuted.len()
     );
@@ -101,38 +97,7 @@ fn listed(records: &[InputRecord]) -> String {
     text
 }
 
-fn or_missing(value: Option<impl std::fmt::Display>) -> String {
-    value.map_or_else(|| MISSING.to_owned(), |value| value.to_string())
-}
-
 fn capitalised(text: &str) -> String {
     let mut characters = text.chars();
     characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
-}
-
-/// A text in which nothing is Markdown or HTML.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '@' => escaped.push_str("&#64;"),
-            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '#' | '~' | '!' => escaped.extend(['\\', character]),
-            control if control.is_control() => escaped.push(' '),
-            other => escaped.push(other),
-        }
-    }
-    escaped
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nothing_in_a_text_is_markup() {
-        assert_eq!(escaped("<script>|`a`|[x](y)\n@me"), "&lt;script&gt;\\|\\`a\\`\\|\\[x\\](y) &#64;me");
-    }
 }

@@ -60,21 +60,6 @@ pub enum ReportError {
 }
 
 impl Format {
-    /// All of them.
-    pub const ALL: [Self; 5] = [Self::Html, Self::Markdown, Self::Csv, Self::Json, Self::Png];
-
-    /// The name on the command line.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Html => "html",
-            Self::Markdown => "markdown",
-            Self::Csv => "csv",
-            Self::Json => "json",
-            Self::Png => "png",
-        }
-    }
-
     /// The format that a file's ending asks for.
     #[must_use]
     pub fn of_path(path: &Path) -> Option<Self> {
@@ -125,6 +110,13 @@ impl Report<'_> {
     pub fn png(&self) -> Result<Vec<u8>, ReportError> {
         png::picture(self)
     }
+}
+
+/// A quantity that an input does not have.
+const MISSING: &str = "–";
+
+fn or_missing(value: Option<impl std::fmt::Display>) -> String {
+    value.map_or_else(|| MISSING.to_owned(), |value| value.to_string())
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ const HEADING_HEIGHT: u32 = 30;
 const LARGE_TENTHS: u32 = 18;
 
 pub(super) fn picture(report: &Report<'_>) -> Result<Vec<u8>, ReportError> {
-    let figures: Vec<Figure> = std::iter::once(fractions(report.records))
+    let figures: Vec<Figure> = std::iter::once(fractions(report.records, report.planned()))
         .chain(margins(report.records).into_iter().map(|panel| panel.0))
         .collect();
     let (svg, width, height) = sheet(&heading(report), &figures);

@@ -74,6 +74,13 @@ pub fn median(sample: &[f64]) -> Result<f64, DescriptionError> {
     quantile_of_sorted(&sorted(sample)?, 0.5)
 }
 
+/// The ⌈n/2⌉-th smallest of n values, so that at least half of them are not below it; none of no value. NaN sorts last.
+#[must_use]
+pub fn lower_median(mut sample: Vec<f64>) -> Option<f64> {
+    sample.sort_by(f64::total_cmp);
+    sample.get(sample.len().checked_sub(1)? / 2).copied()
+}
+
 /// The quantiles of the given orders, in the same sequence.
 ///
 /// The q-quantile interpolates linearly between the sorted values at position (n − 1)q, counted from 0

@@ -19,7 +19,7 @@ mod student_t;
 
 pub use association::{least_squares_line, pearson, spearman, Line};
 pub use binomial::{clopper_pearson_lower, clopper_pearson_upper, BinomialError, MAX_TRIALS};
-pub use description::{max, median, min, quantiles, DescriptionError};
+pub use description::{lower_median, max, median, min, quantiles, DescriptionError};
 pub use enclosure::Enclosure;
 pub use mean_interval::{mean_with_interval, MeanInterval};
 pub use order_statistics::{order_statistic_interval, quantile_rank, OrderStatisticInterval};

@@ -15,7 +15,7 @@ fn a_policy_that_makes_no_sense_names_the_place_and_what_to_do() {
         ("inputs = 3\n".to_owned(), 2, &["nothing is required", "[require]", "certified"]),
         (format!("r = -1\n{require}"), 2, &["vaecert.toml:1:5", "above 0, found -1"]),
         (format!("steps = 0\n{require}"), 2, &["vaecert.toml", "number of steps", "found 0"]),
-        (format!("inputs = 0\n{require}"), 2, &["--inputs must be at least 1"]),
+        ("inputs = 0\n[require]\nmedian_margin = 1\n".to_owned(), 2, &["--inputs must be at least 1"]),
         (format!("data = 'mnist'\n{require}"), 2, &["vaecert.toml", "--data-dir"]),
         (format!("model = 'absent.safetensors'\n{require}"), 5, &["absent.safetensors"]),
         (format!("{require}[budget]\ntime = 'soon'\n"), 2, &["vaecert.toml:4", "90s, 15m, 2h", "\"soon\""]),

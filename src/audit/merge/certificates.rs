@@ -26,8 +26,8 @@ impl ShardCertificates {
             let shard = header.shard;
             Found::new(path, header, shard)
         };
-        let shards = ordered(paths.iter().map(found).collect::<Result<Vec<_>, MergeError>>()?)?;
-        shards.iter().try_for_each(check_finished)?;
+        let mut shards = ordered(paths.iter().map(found).collect::<Result<Vec<_>, MergeError>>()?)?;
+        shards.iter_mut().try_for_each(check_finished)?;
         let first = shards.first().ok_or(MergeError::Nothing)?;
         let header = Header { shard: None, ..first.identity.clone() };
         Ok(Self { shards, header })
@@ -58,19 +58,20 @@ impl ShardCertificates {
                 sink(&entry).map_err(CertifyError::Output)?;
                 writer.append_entry(entry)?;
             }
+            // Where locks do not hold, a shard may have changed since it was checked.
+            shard.check_count(reader.entries(), shard.identity.range().len(), "")?;
         }
         Ok(())
     }
 }
 
-/// Fails unless a shard has an entry of each of its inputs.
-fn check_finished(shard: &Found<Header>) -> Result<(), MergeError> {
+/// Fails unless a shard has an entry of each of its inputs, and nobody writes it.
+fn check_finished(shard: &mut Found<Header>) -> Result<(), MergeError> {
+    let path = shard.path.clone();
+    if !shard.hold(&path).map_err(|source| CertifyError::Io { path: path.clone(), source })? {
+        return Err(CertifyError::InUse { path }.into());
+    }
     let mut reader = open_reader(&shard.path)?;
     while reader.next_entry().map_err(|source| malformed(&shard.path, source))?.is_some() {}
-    let (finished, inputs) = (reader.entries(), shard.identity.range().len());
-    if finished < inputs {
-        let (path, shard, what) = (shard.path.clone(), shard.shard, String::new());
-        return Err(MergeError::Unfinished { path, shard, finished, inputs, what });
-    }
-    Ok(())
+    shard.check_count(reader.entries(), shard.identity.range().len(), "")
 }

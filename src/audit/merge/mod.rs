@@ -11,12 +11,15 @@ pub use certificates::ShardCertificates;
 pub use error::MergeError;
 pub use runs::ShardRuns;
 
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::certificate::Shard;
+use crate::files;
 
 /// A shard as it was found.
 #[derive(Debug)]
@@ -24,6 +27,27 @@ struct Found<I> {
     path: PathBuf,
     identity: I,
     shard: Shard,
+    /// Keeps writers out until the shards are joined.
+    lock: Option<File>,
+}
+
+impl<I> Found<I> {
+    /// Keeps writers of the file at `path` out. Whether nobody was writing it.
+    fn hold(&mut self, path: &Path) -> io::Result<bool> {
+        let file = files::open_regular(path)?;
+        let held = files::lock_for_reading(&file)?;
+        self.lock = Some(file);
+        Ok(held)
+    }
+
+    /// Fails unless so many inputs are all that the shard should have; `what` else is wrong.
+    fn check_count(&self, finished: usize, inputs: usize, what: impl Into<String>) -> Result<(), MergeError> {
+        let what = what.into();
+        if finished == inputs && what.is_empty() {
+            return Ok(());
+        }
+        Err(MergeError::Unfinished { path: self.path.clone(), shard: self.shard, finished, inputs, what })
+    }
 }
 
 impl<I: Serialize> Found<I> {
@@ -31,7 +55,7 @@ impl<I: Serialize> Found<I> {
     fn new(path: &Path, identity: I, shard: Option<Shard>) -> Result<Self, MergeError> {
         let path = path.to_owned();
         match shard {
-            Some(shard) => Ok(Self { path, identity, shard }),
+            Some(shard) => Ok(Self { path, identity, shard, lock: None }),
             None => Err(MergeError::NotAShard { path }),
         }
     }
@@ -132,6 +156,16 @@ mod tests {
         assert!(matches!(ordered::<Identity>(vec![]), Err(MergeError::Nothing)));
         let whole = Found::new(Path::new("a"), 0, None);
         assert!(matches!(whole, Err(MergeError::NotAShard { .. })));
+    }
+
+    #[test]
+    fn a_shard_with_fewer_inputs_than_it_should_have_is_unfinished() {
+        let shard = found("a", 0, 0, 2);
+        assert!(shard.check_count(3, 3, "").is_ok());
+        for (finished, what) in [(2, ""), (4, ""), (3, ", but no summary.json")] {
+            let error = shard.check_count(finished, 3, what).unwrap_err().to_string();
+            assert!(error.contains(&format!("shard 0/2 is unfinished: {finished} of 3 inputs{what}")), "{error}");
+        }
     }
 
     #[test]

@@ -31,8 +31,8 @@ impl ShardRuns {
             let shard = identity.shard;
             Found::new(path, identity, shard)
         };
-        let shards = ordered(paths.iter().map(found).collect::<Result<Vec<_>, MergeError>>()?)?;
-        shards.iter().try_for_each(check_finished)?;
+        let mut shards = ordered(paths.iter().map(found).collect::<Result<Vec<_>, MergeError>>()?)?;
+        shards.iter_mut().try_for_each(check_finished)?;
         let first = shards.first().ok_or(MergeError::Nothing)?;
         // Where model and data lie is no part of what a run is: what the first shard says is kept.
         let mut run = read_run_file(&first.path)?;
@@ -62,6 +62,7 @@ impl ShardRuns {
         self.copy_model(out)?;
         let mut gathering = Gathering::default();
         for shard in &self.shards {
+            let before = gathering.inputs();
             for record in Records::open(&shard.path, &shard.identity)? {
                 let record = record?;
                 let perturbation = claimed_perturbation(&shard.path, &record)?;
@@ -69,6 +70,8 @@ impl ShardRuns {
                 gathering.add(&record);
                 sink(&record).map_err(RunError::Output)?;
             }
+            // Where locks do not hold, a shard may have changed since it was checked.
+            shard.check_count(gathering.inputs() - before, shard.identity.range().len(), "")?;
         }
         let summary = gathering.summary();
         folder.finish(&summary)?;
@@ -88,30 +91,20 @@ impl ShardRuns {
 }
 
 /// Fails unless a shard holds all its inputs, each with the perturbation it claims, and nobody writes it.
-fn check_finished(shard: &Found<RunIdentity>) -> Result<(), MergeError> {
+fn check_finished(shard: &mut Found<RunIdentity>) -> Result<(), MergeError> {
     let path = shard.path.join(INPUTS_FILE);
-    let file = files::open_regular(&path).map_err(|source| RunError::Unreadable { path: path.clone(), source })?;
-    if !files::lock(&file).map_err(|source| RunError::Unreadable { path, source })? {
+    if !shard.hold(&path).map_err(|source| RunError::Unreadable { path, source })? {
         return Err(RunError::InUse { path: shard.path.clone() }.into());
     }
     let inputs = shard.identity.range().len();
-    let unfinished = |finished: usize, what: &str| MergeError::Unfinished {
-        path: shard.path.clone(),
-        shard: shard.shard,
-        finished,
-        inputs,
-        what: what.to_owned(),
-    };
     let mut finished = 0;
     for record in Records::open(&shard.path, &shard.identity)? {
-        claimed_perturbation(&shard.path, &record?).map_err(|error| unfinished(finished, &format!(" ({error})")))?;
+        if let Err(error) = claimed_perturbation(&shard.path, &record?) {
+            return shard.check_count(finished, inputs, format!(" ({error})"));
+        }
         finished += 1;
     }
-    if finished < inputs {
-        return Err(unfinished(finished, ""));
-    }
-    if !shard.path.join(SUMMARY_FILE).exists() {
-        return Err(unfinished(finished, &format!(", but no {SUMMARY_FILE}")));
-    }
-    Ok(())
+    shard.check_count(finished, inputs, "")?;
+    let has_summary = shard.path.join(SUMMARY_FILE).exists();
+    shard.check_count(finished, inputs, if has_summary { String::new() } else { format!(", but no {SUMMARY_FILE}") })
 }

@@ -85,6 +85,9 @@ fn infinite_bounds_on_both_sides_are_no_change_and_on_one_side_are_left_out() {
     let found = compare(&before, &baseline(&eight(0.1, 0.5)));
     assert_eq!((found.changes[0].pairs, found.changes[0].left_out), (7, 1));
     assert!(found.changes[0].mean.unwrap().mean.is_finite());
+    // No mean sees the bound that is gone.
+    assert_eq!((found.verdict(), found.newly_bounded), (Change::Undecided, vec![before.inputs[0].input]));
+    assert_eq!((same.verdict(), same.newly_bounded), (Change::NotShown, vec![]));
 }
 
 #[test]

@@ -52,7 +52,7 @@ fn a_baseline_that_contradicts_itself_is_refused() {
         assert!(matches!(&found, BaselineError::Inconsistent { reason: at, .. } if at.contains(reason)), "{found}");
     };
     refused(&|b| b.format = 2, "format 2 is not known");
-    refused(&|b| b.inputs.truncate(2), "2 inputs are there, 3 are named");
+    refused(&|b| b.inputs.truncate(2), "2 inputs are there, 3 of a whole run");
     refused(&|b| b.identity.inputs = usize::MAX, "3 inputs are there");
     refused(&|b| b.inputs.swap(0, 1), "input 4 stands where input 3 should");
     refused(&|b| b.inputs[1].input = 3, "input 3 stands where input 4 should");

@@ -12,7 +12,6 @@ use super::audit::DEFAULT_RUNS_FOLDER;
 use super::exit_code::ExitCode;
 use super::failure::Failure;
 use super::terminal::Terminal;
-use super::train::unwritable;
 use crate::claims::{registry, Claim, Counterexample, Finding, SearchPlan, Searched, Stated, Verdict, REGISTRY};
 use crate::files;
 use crate::progress::Progress;
@@ -117,7 +116,7 @@ impl Folder {
             }
         }
         for file in &there {
-            std::fs::remove_file(file).map_err(|error| unwritable(file, &error))?;
+            std::fs::remove_file(file).map_err(|error| Failure::unwritable(file, &error))?;
         }
         // The nearest folder that exists must be one that can be written.
         let nearest = path.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("."));
@@ -127,12 +126,12 @@ impl Folder {
             return Err(Failure::new(ExitCode::Unreadable, message));
         }
         let probe = nearest.join(format!("vaecert-{}", std::process::id()));
-        files::check_writable(&probe).map_err(|error| unwritable(&path, &error))?;
+        files::check_writable(&probe).map_err(|error| Failure::unwritable(&path, &error))?;
         Ok(Self { path })
     }
 
     fn save(&self, counterexample: &Counterexample) -> Result<(), Failure> {
-        std::fs::create_dir_all(&self.path).map_err(|error| unwritable(&self.path, &error))?;
+        std::fs::create_dir_all(&self.path).map_err(|error| Failure::unwritable(&self.path, &error))?;
         let file = self.path.join(file_name(&counterexample.claim));
         // Another search of the same claim may have renamed the partial file that both write; then it is written anew.
         Ok(counterexample.write(&file).or_else(|_| counterexample.write(&file))?)

@@ -153,6 +153,7 @@ fn a_policy_that_nothing_could_fail_is_refused() {
     for (text, reason) in [
         ("certified = [{ radius = 1, fraction = 0 }]", "requires nothing"),
         ("refuted_at_most = [{ radius = 1, fraction = 1 }]", "requires nothing"),
+        ("alarms_at_most = 20", "requires nothing of 20 inputs"),
         ("refuted_at_most = [{ radius = 11, fraction = 0 }]", "max_norm = 10"),
         ("median_margin = 11", "max_norm = 10"),
         ("certified = [{ radius = 1, fraction = 0.5 }, { radius = 1.0, fraction = 0.6 }]", "required twice"),

@@ -7,11 +7,13 @@ use crate::testing::seeded;
 
 fn evidence(input: usize, lower: f64, upper: f64) -> Evidence {
     let outcome = if upper.is_finite() { Outcome::Bracketed } else { Outcome::Undecided };
-    Evidence { input, outcome, lower, upper }
+    // Attacks failed up to just below what they found.
+    Evidence { input, outcome, lower, upper, complete: true, withstood: 0.99 * upper.min(10.0) }
 }
 
 fn failed(input: usize) -> Evidence {
-    Evidence { input, outcome: Outcome::Failed, lower: 0.0, upper: f64::INFINITY }
+    let outcome = Outcome::Failed;
+    Evidence { input, outcome, lower: 0.0, upper: f64::INFINITY, complete: false, withstood: 0.0 }
 }
 
 fn audited(evidence: &[Evidence]) -> Audited {
@@ -72,6 +74,30 @@ fn inputs_that_failed_or_were_not_reached_are_never_certified() {
     assert_eq!(certified(&stopped, 0.2, 0.25), Verdict::Passed);
     assert_eq!(certified(&stopped, 0.2, 0.5), Verdict::Undecided);
     assert_eq!(Requirement::Certified(at(0.2, 0.5)).evaluate(&stopped).unreached, 3);
+}
+
+#[test]
+fn attacks_that_were_cut_short_or_not_tried_there_speak_for_nothing() {
+    let median = |evidence: &Audited, at| Requirement::MedianMargin(norm(at)).evaluate(evidence).verdict;
+    let alarms = |evidence: &Audited| Requirement::AtMost(Ending::Alarm, 0).evaluate(evidence).verdict;
+    let whole = audited(&[evidence(0, 0.1, 0.5)]);
+    assert_eq!(
+        (refuted(&whole, 0.2, 0.0), median(&whole, 0.4), alarms(&whole)),
+        (Verdict::Passed, Verdict::Passed, Verdict::Passed)
+    );
+    let cut = audited(&[Evidence { outcome: Outcome::Undecided, complete: false, ..evidence(0, 0.1, 0.5) }]);
+    assert_eq!(
+        (refuted(&cut, 0.2, 0.0), median(&cut, 0.4), alarms(&cut)),
+        (Verdict::Undecided, Verdict::Undecided, Verdict::Undecided)
+    );
+    // What is certified or refuted stays so.
+    assert_eq!((refuted(&cut, 0.1, 0.0), refuted(&cut, 0.5, 0.0)), (Verdict::Passed, Verdict::Failed));
+    assert_eq!((median(&cut, 0.1), median(&cut, 0.6)), (Verdict::Passed, Verdict::Failed));
+    let broke_down = audited(&[Evidence { outcome: Outcome::Failed, complete: false, ..evidence(0, 0.0, 0.5) }]);
+    assert_eq!((refuted(&broke_down, 0.2, 0.0), median(&broke_down, 0.4)), (Verdict::Undecided, Verdict::Undecided));
+    // Algorithm 2 with a coarse step tried nothing below 5.
+    let coarse = audited(&[Evidence { withstood: 0.0, ..evidence(0, 0.0, 5.0) }]);
+    assert_eq!(refuted(&coarse, 0.2, 0.0), Verdict::Undecided);
 }
 
 #[test]

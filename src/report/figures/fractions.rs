@@ -1,7 +1,7 @@
 //! Certified fraction against radius, the fraction not yet refuted above it, and what is undecided between them.
 
 use super::axis_end;
-use crate::audit::summary::{certified, smallest_upper};
+use crate::audit::summary::{smallest_upper, standing_certificate};
 use crate::audit::InputRecord;
 use crate::report::axis::{legend, Frame, Mark, Scale};
 use crate::report::curve::Curve;
@@ -12,22 +12,23 @@ const HEIGHT: u32 = 320;
 /// Corners of a step nearer to the last one than this are not drawn.
 const FINEST: f64 = 0.4;
 
-/// The plot for all inputs.
-pub(crate) fn fractions(records: &[InputRecord]) -> Figure {
-    let (lower, upper) = (Curve::certified(records), Curve::unrefuted(records));
+/// The plot for all `planned` inputs.
+pub(crate) fn fractions(records: &[InputRecord], planned: usize) -> Figure {
+    let (lower, upper) = (Curve::certified(records, planned), Curve::unrefuted(records, planned));
     let mut svg = Svg::default();
     let (width, height) = (f64::from(WIDTH), f64::from(HEIGHT));
     let entries = [
-        (Mark::Line, "at", "not refuted by any attack"),
+        (Mark::Line, "at", "not known to be broken"),
         (Mark::Line, "ce", "certified"),
         (Mark::Area, "bd", "undecided between the two"),
     ];
     let frame = Frame::new(width, height, legend(&mut svg, width, &entries) + 6.0);
-    let numbers = records.iter().flat_map(|record| [certified(record), smallest_upper(record)]).flatten();
+    let numbers =
+        records.iter().flat_map(|record| [Some(standing_certificate(record).get()), smallest_upper(record)]).flatten();
     let (x, y) = (frame.x(axis_end(numbers)), frame.y(1.0));
     let (above, below) = (corners(&upper, &x, &y), corners(&lower, &x, &y));
     svg.area("bd", &above.iter().chain(below.iter().rev()).copied().collect::<Vec<_>>());
-    let label = format!("fraction of all {} inputs", records.len());
+    let label = format!("fraction of all {planned} inputs");
     frame.draw(&mut svg, (&x, "norm of the perturbation ‖δ‖₂ (input units)"), (&y, &label));
     svg.path("at", &above);
     svg.path("ce", &below);

@@ -45,9 +45,15 @@ fn panel(records: &[InputRecord], &(name, kind, bound): &Bound) -> (Figure, Stri
     let dot = if association.inputs > MANY { "ps" } else { "pt" };
     svg.dots(dot, &distinct(pairs().map(|(a, b)| (x.place(a), y.place(b)))));
     if let Some((slope, intercept)) = line {
-        let ends = pairs().fold((f64::INFINITY, 0.0_f64), |(low, high), (x, _)| (low.min(x), high.max(x)));
+        let (low, high) = pairs().fold((f64::INFINITY, 0.0_f64), |(low, high), (x, _)| (low.min(x), high.max(x)));
+        // As far as the line lies within the frame.
+        let crossing = |height: f64| (height - intercept) / slope;
+        let (bottom, top) = (crossing(0.0).min(crossing(y.end)), crossing(0.0).max(crossing(y.end)));
+        let (low, high) = if slope.abs() > 0.0 { (low.max(bottom), high.min(top)) } else { (low, high) };
         let at = |value: f64| (x.place(value), y.place(slope * value + intercept));
-        svg.line("ft", at(ends.0), at(ends.1));
+        if low <= high {
+            svg.line("ft", at(low), at(high));
+        }
     }
     if association.inputs == 0 {
         let middle = (0.5 * (frame.left + frame.right), 0.5 * (frame.top + frame.bottom));

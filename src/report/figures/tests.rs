@@ -17,7 +17,7 @@ fn awkward() -> Vec<Vec<InputRecord>> {
 #[test]
 fn awkward_numbers_never_reach_a_drawing() {
     for records in awkward() {
-        let mut figures = vec![fractions(&records), distributions(&records).0];
+        let mut figures = vec![fractions(&records, records.len()), distributions(&records).0];
         figures.extend(margins(&records).into_iter().map(|panel| panel.0));
         for figure in figures {
             let text = figure.inline();
@@ -30,7 +30,7 @@ fn awkward_numbers_never_reach_a_drawing() {
 #[test]
 fn steps_are_drawn_where_they_are() {
     // Frame: 54 to 406 wide; the axis ends at 1.05 · 2 = 2.1, and 1 lies at 54 + 352 / 2.1 = 221.6.
-    let figure = fractions(&[bracketed(0, 1.0, 2.0), undecided(1)]);
+    let figure = fractions(&[bracketed(0, 1.0, 2.0), undecided(1)], 2);
     let certified = figure.body.split("class=\"ce\" d=\"").nth(2).unwrap();
     let path = certified.split('"').next().unwrap();
     let points: Vec<&str> = path.split(['M', 'L']).skip(1).collect();
@@ -53,7 +53,7 @@ fn ten_thousand_inputs_are_thinned_to_what_can_be_seen() {
         bracketed(index, 0.1 + share, 0.3 + 1.5 * share)
     };
     let records: Vec<InputRecord> = (0..10_000).map(input).collect();
-    assert!(fractions(&records).body.len() < 100_000);
+    assert!(fractions(&records, records.len()).body.len() < 100_000);
     assert!(margins(&records).iter().all(|(figure, _)| figure.body.len() < 100_000));
 }
 

@@ -4,7 +4,6 @@ use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::exit_code::ExitCode;
 use super::failure::Failure;
 use crate::files;
 use crate::policy::{junit, markdown, Finding, Requirement};
@@ -13,7 +12,7 @@ use crate::policy::{junit, markdown, Finding, Requirement};
 const GITHUB_STEP_SUMMARY: &str = "GITHUB_STEP_SUMMARY";
 
 /// Files that receive the findings.
-pub(super) struct Reports {
+pub(super) struct CheckFiles {
     policy: String,
     /// What the policy requires, once that is known.
     pub(super) requirements: Vec<Requirement>,
@@ -21,23 +20,26 @@ pub(super) struct Reports {
     summaries: Vec<PathBuf>,
 }
 
-impl Reports {
+impl CheckFiles {
     /// Fails, before any work, where one of the files cannot be written.
     pub(super) fn new(policy: &Path, junit: Option<&Path>, summary: Option<&Path>) -> Result<Self, Failure> {
         let page = std::env::var_os(GITHUB_STEP_SUMMARY).filter(|path| !path.is_empty()).map(PathBuf::from);
-        let reports = Self {
+        let mut summaries: Vec<PathBuf> = summary.map(Path::to_owned).into_iter().chain(page).collect();
+        // One file may be named in both ways.
+        summaries.dedup();
+        let targets = Self {
             policy: policy.display().to_string(),
             requirements: vec![],
             junit: junit.map(Path::to_owned),
-            summaries: summary.map(Path::to_owned).into_iter().chain(page).collect(),
+            summaries,
         };
-        if let Some(path) = &reports.junit {
-            files::check_writable(path).map_err(|error| unwritable(path, &error))?;
+        if let Some(path) = &targets.junit {
+            files::check_writable(path).map_err(|error| Failure::unwritable(path, &error))?;
         }
-        for path in &reports.summaries {
+        for path in &targets.summaries {
             append(path, "")?;
         }
-        Ok(reports)
+        Ok(targets)
     }
 
     /// Writes what was found.
@@ -45,6 +47,13 @@ impl Reports {
         self.write_junit(|| junit::report(&self.policy, findings))?;
         let summary = markdown::summary(&self.policy, subject, findings, notes);
         self.summaries.iter().try_for_each(|path| append(path, &summary))
+    }
+
+    /// Says everywhere that nothing was found out.
+    pub(super) fn failed(&self, reason: &str) -> Result<(), Failure> {
+        let summary = markdown::without_result(&self.policy, reason);
+        self.summaries.iter().try_for_each(|path| append(path, &summary))?;
+        self.without_result(reason)
     }
 
     /// Says in the JUnit file that nothing was found out.
@@ -55,15 +64,11 @@ impl Reports {
     fn write_junit(&self, text: impl FnOnce() -> io::Result<String>) -> Result<(), Failure> {
         let Some(path) = &self.junit else { return Ok(()) };
         let written = text().and_then(|text| files::write_atomically(path, text.as_bytes()));
-        written.map_err(|error| unwritable(path, &error))
+        written.map_err(|error| Failure::unwritable(path, &error))
     }
 }
 
 fn append(path: &Path, text: &str) -> Result<(), Failure> {
     let opened = OpenOptions::new().append(true).create(true).open(path);
-    opened.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| unwritable(path, &error))
-}
-
-fn unwritable(path: &Path, error: &io::Error) -> Failure {
-    Failure::new(ExitCode::Unreadable, format!("{}: cannot be written: {error}", path.display()))
+    opened.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| Failure::unwritable(path, &error))
 }
