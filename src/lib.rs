@@ -42,8 +42,8 @@
 //! # Modules, in the order in which they build on each other
 //!
 //! * [`quantity`]: lower bounds, upper bounds and estimates as types that never mix · [`seed`]: named random streams ·
-//!   [`progress`] · [`files`]: writes that survive a kill · [`spelling`] · [`threads`]: results that do not depend on their number ·
-//!   [`allowance`]: limits of time and draws
+//!   [`progress`] · [`files`]: writes that survive a kill · [`spelling`], `markdown` · [`threads`]: results that do not depend
+//!   on their number · [`allowance`]: limits of time and draws
 //! * [`stats`]: binomial bounds, order statistics, the normal distribution, quadratic forms in normal variables, arithmetic
 //!   with error bounds · [`linalg`]: norms, singular vectors, eigenvalues, enclosed where a proof needs it
 //! * [`certificate`]: what a certificate claims and its evidence, as a file; read and written, never computed

@@ -5,9 +5,11 @@
 //! towards safety: a lower bound downwards, an upper bound upwards, an estimate to nearest, so that a printed
 //! figure never claims more than was computed.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::{json_schema, JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A value outside the range of its quantity. The offending value is handed back.
@@ -34,6 +36,26 @@ pub struct Radius(f64);
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(try_from = "f64", into = "f64")]
 pub struct Probability(f64);
+
+impl JsonSchema for Radius {
+    fn schema_name() -> Cow<'static, str> {
+        "Radius".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "description": "An L2 distance, above 0", "type": "number", "exclusiveMinimum": 0 })
+    }
+}
+
+impl JsonSchema for Probability {
+    fn schema_name() -> Cow<'static, str> {
+        "Probability".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1 })
+    }
+}
 
 impl Radius {
     /// Accepts a finite value above 0.
@@ -124,7 +146,7 @@ impl fmt::Display for Probability {
 }
 
 /// Which part of the code an attacker reaches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Threat {
     /// Only the mean sees the perturbation: Δ = g(μ(x+δ) + σ(x)∘η) − g(μ(x)). The one Theorem 1 is about.
@@ -154,7 +176,7 @@ impl FromStr for Threat {
 }
 
 /// Where r comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RadiusRule {
     /// The same r for every input.
@@ -227,6 +249,19 @@ macro_rules! magnitude {
             }
         }
 
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({
+                    "description": concat!(stringify!($name), ": a number, 0 or more, or \"infinity\""),
+                    "anyOf": [{ "type": "number", "minimum": 0 }, { "const": extended::INFINITY }]
+                })
+            }
+        }
+
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 Self::new(extended::deserialize(deserializer)?).map_err(serde::de::Error::custom)
@@ -237,10 +272,26 @@ macro_rules! magnitude {
 
 /// Numbers that may be infinite, in JSON: a number that reads back as the same `f64`, or the string `"infinity"`.
 pub(crate) mod extended {
+    use std::borrow::Cow;
+
+    use schemars::{json_schema, JsonSchema, Schema, SchemaGenerator};
     use serde::{Deserialize, Deserializer, Serializer};
 
     /// The text that stands for infinity.
-    const INFINITY: &str = "infinity";
+    pub(super) const INFINITY: &str = "infinity";
+
+    /// Stands for such a number in schemas.
+    pub(crate) struct Extended;
+
+    impl JsonSchema for Extended {
+        fn schema_name() -> Cow<'static, str> {
+            "Extended".into()
+        }
+
+        fn json_schema(_: &mut SchemaGenerator) -> Schema {
+            json_schema!({ "anyOf": [{ "type": "number" }, { "const": INFINITY }] })
+        }
+    }
 
     #[derive(Deserialize)]
     #[serde(untagged)]

@@ -25,6 +25,14 @@ pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> Optio
     (best.0 <= name.chars().count().div_ceil(2)).then(|| best.1.clone())
 }
 
+/// The question that goes before a list of what is known, with a space behind it: `did you mean "joint"? `; empty where
+/// nothing is near.
+#[must_use]
+pub fn did_you_mean(name: &str, known: &[&str]) -> String {
+    let known: Vec<String> = known.iter().map(|known| (*known).to_owned()).collect();
+    nearest(name, known.iter()).map_or_else(String::new, |nearest| format!("did you mean {nearest:?}? "))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -41,5 +49,7 @@ mod tests {
         let known = ["encoder.fc.weight".to_owned(), "decoder.fc.weight".to_owned()];
         assert_eq!(nearest("encoder.fc.wieght", known.iter()), Some(known[0].clone()));
         assert_eq!(nearest("x", known.iter()), None);
+        assert_eq!(did_you_mean("jiont", &["mean", "joint"]), "did you mean \"joint\"? ");
+        assert_eq!(did_you_mean("pixel", &["mean", "joint"]), "");
     }
 }

@@ -34,10 +34,17 @@ pub(crate) fn vaecert(folder: &Path, arguments: &[&str]) -> Answer {
     vaecert_where(folder, arguments, &[])
 }
 
-/// Runs the program in `folder` with these variables, and without those by which it knows that it runs on GitHub.
+/// Runs the program in `folder` with these variables, and without those that change what it does: its settings, those by
+/// which it knows that it runs on GitHub, and those about colours.
 pub(crate) fn vaecert_where(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Answer {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vaecert"));
-    command.env_remove("GITHUB_ACTIONS").env_remove("GITHUB_STEP_SUMMARY").envs(variables.iter().copied());
+    for (name, _) in std::env::vars() {
+        let known = ["GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"];
+        if name.starts_with("VAECERT_") || known.contains(&name.as_str()) {
+            command.env_remove(name);
+        }
+    }
+    command.envs(variables.iter().copied());
     command.current_dir(folder).args(arguments).output().unwrap().into()
 }
 

@@ -1,6 +1,7 @@
 //! Projected gradient ascent on a ball, over many starts at once.
 
 use candle_core::Result;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::perturbation::{project, scaled, AttackedInput};
@@ -25,7 +26,7 @@ pub trait Objective: Sync {
 }
 
 /// What went wrong during an ascent, counted in steps of single starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AscentNotes {
     /// The gradient was exactly 0: the attack is blind there (saturated or dead units), not the model robust.

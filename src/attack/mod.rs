@@ -16,6 +16,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use candle_core::Result;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use ascent::{AscentNotes, GradientAscent};
@@ -33,6 +34,7 @@ use random::uniform_directions;
 use crate::quantity::Radius;
 pub use crate::quantity::Threat;
 use crate::seed::Stream;
+use crate::spelling::did_you_mean;
 
 /// What every attack is told about its task.
 #[derive(Debug, Clone, Copy)]
@@ -52,7 +54,7 @@ pub struct Task<'a> {
 }
 
 /// How much work an attack spends on one norm.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Effort {
     /// Random starts, beside the structured ones and the warm one; also the number of random directions.
@@ -82,7 +84,7 @@ pub trait Attack: Sync {
 }
 
 /// The attacks by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum AttackKind {
     /// Uniform directions on the sphere.
@@ -152,7 +154,7 @@ impl fmt::Display for AttackKind {
 
 /// Not an attack's name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown attack {found:?}; known: random, max-damage, exceedance, latent")]
+#[error("unknown attack {found:?}; {}known: random, max-damage, exceedance, latent", did_you_mean(found, &AttackKind::ALL.map(AttackKind::name)))]
 pub struct UnknownAttack {
     /// The text found.
     pub found: String,

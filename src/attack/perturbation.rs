@@ -3,12 +3,13 @@
 //! What a network sees is the single-precision vector x + δ. The perturbation is therefore *defined* as the difference
 //! of the two stored vectors, and its norm is taken of that, after the last projection.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::quantity::UpperBound;
 
 /// The range of every coordinate of a perturbed input, e.g. [0, 1] for pixels.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PixelBox {
     /// Smallest value.

@@ -5,6 +5,8 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use tracing::info;
+
 use super::certificates::JudgedModel;
 use super::certify::{allowance, certify_within, CertifyError};
 use crate::allowance::Spent;
@@ -143,7 +145,10 @@ impl CertificateWriter {
         let work = |&index: &usize| {
             let allowance = allowance(&header, ends);
             let input = dataset.row(index).unwrap_or_default();
+            let begin = Instant::now();
             let entry = certify_within(model, &header, &run, input, index, &allowance);
+            let certified = entry.claim.as_ref().map_or("0", |claim| claim.certified_radius.decimal.as_str());
+            info!(input = index, outcome = ?entry.outcome, certified, time = ?begin.elapsed(), "certified");
             (allowance.was_spent() != Some(Spent::RunTime)).then_some(entry)
         };
         let mut left = remaining.len();

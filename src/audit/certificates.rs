@@ -2,6 +2,7 @@
 
 use candle_core::{DType, Device};
 use nalgebra::DVector;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::allowance::Allowance;
@@ -38,7 +39,7 @@ pub struct Certificates {
 }
 
 /// The radii alone, in input units; none where an argument proves nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CertifiedRecord {
     /// From the ball in which the encoder is affine.

@@ -1,7 +1,10 @@
 //! The audit of one input.
 
+use std::time::Instant;
+
 use candle_core::{DType, Device, Tensor};
 use nalgebra::{DMatrix, DVector};
+use tracing::{debug, info};
 
 use super::certificates::{JudgedModel, Requirement};
 use super::plan::AuditPlan;
@@ -96,10 +99,15 @@ impl AuditedModel {
         if allowance.spent() == Some(Spent::RunTime) {
             return audited;
         }
+        let begin = Instant::now();
         if let Err(breakdown) = self.fill(input, inputs, plan, allowance, &mut audited) {
             audited.record.outcome = Outcome::Failed;
             audited.record.reasons.push(breakdown.to_string());
         }
+        let InputRecord { outcome, certified, margin_upper, .. } = &audited.record;
+        let certified = certified.map_or(0.0, |certified| certified.best.get());
+        let margin = margin_upper.map_or(f64::INFINITY, |margin| margin.get());
+        info!(input = index, outcome = outcome.word(), certified, margin, time = ?begin.elapsed(), "audited");
         audited
     }
 
@@ -129,6 +137,13 @@ impl AuditedModel {
         let counts = estimation_counts(&judge, radius, &distances, plan.seed, record.input);
         let probability = estimate_probability(counts, failure_probability)?;
         record.probability = Some(probability);
+        debug!(
+            input = record.input,
+            r = radius.get(),
+            at_least = probability.lower.get(),
+            at_most = probability.upper.get(),
+            "probability of staying within r"
+        );
         let minimum = minimum_radius(&distances, plan.level, failure_probability, tolerance)?;
         record.minimum_radius = Some(minimum);
 
@@ -148,6 +163,7 @@ impl AuditedModel {
             Ok(certificates) => record.certified = Some(certificates.record()),
             Err(error) => record.reasons.push(format!("nothing is certified: {error}")),
         }
+        debug!(input = record.input, certified = record.certified.map(|found| found.best.get()), "certificates");
         let FirstOrder { jacobian, std, decoder_gram, .. } = first_order;
         let directions = structured_directions(&jacobian, &std, &decoder_gram)?;
         if probability.upper.get() <= plan.level.get() {
@@ -280,6 +296,15 @@ fn run_attack(
         decisions: found.decisions,
         notes: found.notes,
     };
+    let margin = record.margin_upper.map(|margin| margin.get());
+    debug!(
+        search = name,
+        attack = kind.name(),
+        margin,
+        withstood = found.withstood,
+        decisions = found.decisions,
+        "attack"
+    );
     Ok((record, found.refutation.map(|refutation| refutation.attacked)))
 }
 

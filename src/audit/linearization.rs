@@ -7,6 +7,7 @@
 
 use candle_core::{DType, Device, Tensor};
 use nalgebra::{DMatrix, DVector};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::attack::{Threat, Victim};
@@ -67,7 +68,7 @@ pub enum LinearizationError {
 }
 
 /// The decoder against its tangent at one input, one factor of σ and one r.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LinearizationPoint {
     /// s.
@@ -87,7 +88,7 @@ pub struct LinearizationPoint {
 }
 
 /// All points of one input.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InputLinearization {
     /// Index within the split.
@@ -97,7 +98,7 @@ pub struct InputLinearization {
 }
 
 /// One factor of σ and one first-order probability over all inputs.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LinearizationRow {
     /// s.

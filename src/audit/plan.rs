@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::allowance::{Allowance, Spent};
@@ -11,7 +12,7 @@ use crate::quantity::Probability;
 use crate::seed::Seed;
 
 /// Everything that decides an audit's results, beside model and data.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AuditPlan {
     /// Where r comes from.

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::record::InputRecord;
@@ -14,7 +15,7 @@ use crate::quantity::{LowerBound, UpperBound};
 use crate::stats::BinomialError;
 
 /// Fresh draws at one point of a ray.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RayPoint {
     /// Share of the saved perturbation.

@@ -1,5 +1,6 @@
 //! What an audit says about one input: one line of JSON.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::certificates::CertifiedRecord;
@@ -9,7 +10,7 @@ use crate::margin::{DrawCounts, MinimumRadius};
 use crate::quantity::{Estimate, LowerBound, Radius, UpperBound};
 
 /// How an input's audit ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// A refuting perturbation (or the exact margin) above and first-order estimates below, not above it where Theorem 1 speaks of the threat
@@ -38,7 +39,7 @@ impl Outcome {
 }
 
 /// P(‖Δ(x, 0)‖ ≤ r) from fresh draws.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProbabilityRecord {
     /// The draws.
@@ -52,7 +53,7 @@ pub struct ProbabilityRecord {
 }
 
 /// The encoder at the input, in double precision.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EncoderRecord {
     /// min_i σ_i(x).
@@ -66,7 +67,7 @@ pub struct EncoderRecord {
 }
 
 /// The unperturbed damage with the decoder taken for its tangent (Proposition 1), beside draws of it.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LinearizationRecord {
     /// The radii at the plan's level; `exact` is r*.
@@ -80,7 +81,7 @@ pub struct LinearizationRecord {
 }
 
 /// One attack's search.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AttackRecord {
     /// Which attack.
@@ -98,7 +99,7 @@ pub struct AttackRecord {
 }
 
 /// Everything an audit says about one input.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InputRecord {
     /// Index within the split.

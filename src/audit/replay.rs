@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::record::InputRecord;
@@ -18,7 +19,7 @@ use crate::seed::Seed;
 use crate::sensitivity::RoundedVae;
 
 /// What a replay says about one perturbation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReplayVerdict {
     /// On fresh draws the perturbation breaks robustness, at the recorded norm.
@@ -30,7 +31,7 @@ pub enum ReplayVerdict {
 }
 
 /// One replayed perturbation.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReplayRecord {
     /// Index within the split.

@@ -1,33 +1,38 @@
 //! What is said about all inputs of an audit together.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::gathering::Gathering;
 use super::record::{InputRecord, Outcome};
 use crate::attack::AttackKind;
 use crate::certificate::Method;
+use crate::quantity::extended::Extended;
 use crate::quantity::{self, extended};
 use crate::stats;
 
 /// Median and range of one quantity over the inputs that have it.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Spread {
     /// Inputs that have the quantity.
     pub inputs: usize,
     /// Median over those; like the others, it may be infinite.
     #[serde(with = "extended")]
+    #[schemars(with = "Extended")]
     pub median: f64,
     /// Smallest.
     #[serde(with = "extended")]
+    #[schemars(with = "Extended")]
     pub min: f64,
     /// Largest.
     #[serde(with = "extended")]
+    #[schemars(with = "Extended")]
     pub max: f64,
 }
 
 /// What kind of number a quantity is, and so which way it may be rounded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum QuantityKind {
     /// Neither bound.
@@ -39,7 +44,7 @@ pub enum QuantityKind {
 }
 
 /// One row of the summary.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NamedSpread {
     /// Which quantity.
@@ -53,7 +58,7 @@ pub struct NamedSpread {
 }
 
 /// How a bound goes along with the empirical margin over inputs (the paper's figure 6).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Association {
     /// Which bound.
@@ -71,7 +76,7 @@ pub struct Association {
 }
 
 /// How good the linearisation of the decoder is for the unperturbed damage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Linearization {
     /// Inputs that have r* and a minimum r.
@@ -81,7 +86,7 @@ pub struct Linearization {
 }
 
 /// The mean empirical margin over the data, E[R(x)] with R(x) replaced by its smallest upper bound.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DatasetMargin {
     /// Mean over inputs with an upper bound, in input units.
@@ -108,7 +113,7 @@ pub enum Verdict {
 }
 
 /// The summary of an audit.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Summary {
     /// Inputs audited.

@@ -3,14 +3,15 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::audit::{AuditPlan, RunIdentity};
 use crate::quantity::RadiusRule;
-use crate::spelling;
+use crate::spelling::did_you_mean;
 
 /// A part of what decides an audit's results.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Aspect {
     /// Architecture and weights: what is compared.
@@ -40,7 +41,7 @@ pub enum Aspect {
 }
 
 /// An aspect in which two audits differ.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Difference {
     /// Which.
     pub aspect: Aspect,
@@ -97,10 +98,9 @@ impl Aspect {
 impl FromStr for Aspect {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let names: Vec<String> = Self::ALL.iter().map(|aspect| aspect.name().to_owned()).collect();
+        let names = Self::ALL.map(Self::name);
         Self::ALL.into_iter().find(|aspect| aspect.name() == text).ok_or_else(|| {
-            let nearest = spelling::nearest(text, names.iter()).map(|name| format!("did you mean {name:?}? "));
-            format!("unknown aspect {text:?}; {}known are {}", nearest.unwrap_or_default(), names.join(", "))
+            format!("unknown aspect {text:?}; {}known are {}", did_you_mean(text, &names), names.join(", "))
         })
     }
 }

@@ -1,5 +1,6 @@
 //! Two audits of the same inputs, pair by pair and all together.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::aspect::{Aspect, Difference};
@@ -14,7 +15,7 @@ pub const FAILURE_PROBABILITY: f64 = 0.05;
 const QUANTITIES: usize = 2;
 
 /// One input before and after.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Pair {
     /// In the baseline.
     pub before: BaselineInput,
@@ -27,7 +28,7 @@ pub struct Pair {
 }
 
 /// Beyond an interval.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Moved {
     /// All of the interval after lies below that before.
@@ -37,7 +38,7 @@ pub enum Moved {
 }
 
 /// How the inputs as a whole changed in one quantity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Change {
     /// The interval of the mean difference lies below 0.
@@ -51,7 +52,7 @@ pub enum Change {
 }
 
 /// The paired differences (after − before) of one quantity.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct PairedChange {
     /// Which quantity.
     pub quantity: &'static str,

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::error::BaselineError;
@@ -16,7 +17,7 @@ use crate::quantity::{LowerBound, Radius, UpperBound};
 const FORMAT: u32 = 1;
 
 /// A finished audit, reduced to what is compared.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Baseline {
     /// Version of this layout.
@@ -28,7 +29,7 @@ pub struct Baseline {
 }
 
 /// What is compared of one input.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BaselineInput {
     /// Index within the split.

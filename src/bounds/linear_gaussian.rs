@@ -13,6 +13,7 @@ use super::{check_level, check_std, BoundError};
 use crate::linalg::euclidean_norm;
 use crate::quantity::{Estimate, LowerBound, Probability, Radius, UpperBound};
 use nalgebra::DVector;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Half-widths and shifts beyond this, and half-widths below its inverse, are refused.
@@ -22,7 +23,7 @@ const LARGEST_RATIO: f64 = 1e150;
 ///
 /// Their distance is the numerical error: 1e-12 relative as a rule, more where P is nearly flat at the margin
 /// (P(0) hardly above m). Both are infinite where nothing fails, both 0 where no perturbation is needed to fail.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ExactMargin {
     /// Not above the margin.
     pub lower: LowerBound,

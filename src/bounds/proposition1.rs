@@ -14,6 +14,7 @@ use crate::quantity::{Estimate, Probability, Radius};
 use crate::stats::quadratic_form::QuadraticForm;
 use crate::stats::Enclosure;
 use nalgebra::{DMatrix, DVector};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The distribution of ‖J_gSη‖₂, the unperturbed damage to first order in σ.
@@ -30,7 +31,7 @@ pub struct FirstOrderDamage {
 /// What Proposition 1 says at one input and what is true of the same Q, as radii in output units.
 ///
 /// All are estimates: the decoder is taken for its tangent, and its derivatives are rounded.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Proposition1 {
     /// Tr Σ = E Q, output units squared.

@@ -6,6 +6,7 @@
 
 use crate::quantity::Probability;
 use crate::stats::normal::{density, survival};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Relative error of both parts of [`ProbabilityInside`] for the exact t and u, either sign, wherever they are
@@ -15,7 +16,7 @@ pub const PROBABILITY_RELATIVE_ERROR: f64 = 2e-13;
 const MAX_HALVINGS: u32 = 200;
 
 /// The probability of staying within the radius, and its complement, each with a small relative error.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProbabilityInside {
     /// P(‖Δ‖₂ ≤ r).
     pub inside: f64,

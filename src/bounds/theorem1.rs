@@ -9,6 +9,7 @@ use crate::linalg::{frobenius_norm, spectral_norm};
 use crate::quantity::{Estimate, LowerBound, Probability};
 use crate::stats::normal::quantile;
 use nalgebra::{DMatrix, DVector};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Three estimates, in input units (L2), of how far the input may move under the `mean` threat.
@@ -16,7 +17,7 @@ use serde::{Deserialize, Serialize};
 /// `theorem1` ≤ `operator` ≤ `whitened`, since ‖S⁻¹J‖₂ ≤ ‖J‖₂/min σ ≤ ‖J‖_F/min σ; rounding may break the order
 /// by 1e-13 relative where two of them coincide (rank one, equal σ). None is a certificate: the encoder is
 /// taken for its tangent. J = 0 makes all three infinite, which tells of dead units and not of robustness.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FirstOrderLadder {
     /// min σ · c/‖J‖_F: Theorem 1 as printed, at any level.
     pub theorem1: Estimate,
@@ -27,7 +28,7 @@ pub struct FirstOrderLadder {
 }
 
 /// What the first-order argument says about an input.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum LadderOutcome {

@@ -1,11 +1,12 @@
 //! A certified number twice: in decimal digits for people, and as the exact bits that were proved.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::quantity::LowerBound;
 
 /// A certified lower bound, finite and at least 0.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExactBound {
     /// Decimal digits, rounded down.

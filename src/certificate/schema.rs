@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::exact::ExactBound;
@@ -18,7 +19,7 @@ pub const GENERATOR: &str =
     "ChaCha8 keyed by SHA-256 of `vaecert stream 1`, a zero byte, the seed (8 bytes, little-endian) and the stream's name; standard normal doubles by the ziggurat of rand_distr 0.6, d_z per draw, draw after draw";
 
 /// The first line: what holds for every entry.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Header {
     /// [`FORMAT`].
@@ -66,7 +67,7 @@ pub struct Header {
 }
 
 /// How the random streams are named and what they are.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Streams {
     /// [`GENERATOR`].
@@ -78,7 +79,7 @@ pub struct Streams {
 }
 
 /// Which model.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ModelIdentity {
     /// SHA-256 of the model file, byte for byte, in hexadecimal.
@@ -88,7 +89,7 @@ pub struct ModelIdentity {
 }
 
 /// Which data.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DataIdentity {
     /// What people call the source.
@@ -102,7 +103,7 @@ pub struct DataIdentity {
 }
 
 /// One further line: what is claimed about one input.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
     /// SHA-256 of the header's line without its end, in hexadecimal: the run this entry belongs to.
@@ -124,7 +125,7 @@ pub struct Entry {
 }
 
 /// How one input ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// A radius above 0 is proved.
@@ -136,7 +137,7 @@ pub enum Outcome {
 }
 
 /// Draws of ‖Δ(x, 0)‖.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Draws {
     /// n.
@@ -148,7 +149,7 @@ pub struct Draws {
 }
 
 /// A radius and why it holds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Claim {
     /// The claim in words: [`Claim::words`].
@@ -162,7 +163,7 @@ pub struct Claim {
 }
 
 /// Why a radius holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
     /// No activation changes its slope within the radius.
@@ -189,7 +190,7 @@ impl Method {
 }
 
 /// The numbers from which the argument can be checked, at less cost than finding them.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Evidence {
     /// For [`Method::LinearRegion`] and [`Method::SlopeInterval`].
@@ -206,7 +207,7 @@ pub enum Evidence {
 }
 
 /// Scalings for one network of layers 0, …, L − 1, each an affine map and an activation.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NetworkEvidence {
     /// Chain i bounds the pre-activations of layer i + 1 and has scalings for the activations of layers 0, …, i. So
@@ -217,7 +218,7 @@ pub struct NetworkEvidence {
 }
 
 /// Scalings of the units of one layer whose slope is not certain; all other units of the layer need none.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LayerScalings {
     /// Indices of the units, ascending.

@@ -4,11 +4,12 @@ use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Shard `index` of `count`, counted from 0: a contiguous part of the inputs. All shards together are the run; their
 /// sizes differ by at most one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Numbers")]
 pub struct Shard {
     index: usize,
@@ -16,7 +17,7 @@ pub struct Shard {
 }
 
 /// The two numbers as they come from a file.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Numbers {
     index: usize,

@@ -4,11 +4,13 @@ use std::fmt;
 
 use proptest::strategy::BoxedStrategy;
 use rand::RngExt;
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::experiment::AnyExperiment;
 use super::theory::Theory;
+use crate::quantity::extended::{self, Extended};
 use crate::quantity::Probability;
 use crate::seed::{Seed, Stream};
 use crate::stats::Enclosure;
@@ -89,7 +91,7 @@ impl Form {
 }
 
 /// A verdict on record, against which a search is compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Expectation {
     /// No counterexample is known.
@@ -186,7 +188,7 @@ impl<E: std::error::Error> From<E> for Obstacle {
 }
 
 /// The outcome on one instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Finding {
     /// The claim is right here, beyond all errors.
@@ -224,16 +226,18 @@ impl Judgement {
 }
 
 /// A computed number as it is shown: ten digits and a bound on the error, that of the digits left out included.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Number {
     /// What it is, in the notation of the paper.
     pub name: String,
     /// The number.
-    #[serde(with = "crate::quantity::extended")]
+    #[serde(with = "extended")]
+    #[schemars(with = "Extended")]
     pub value: f64,
     /// |truth − value| is at most this.
-    #[serde(with = "crate::quantity::extended")]
+    #[serde(with = "extended")]
+    #[schemars(with = "Extended")]
     pub error: f64,
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -19,7 +20,7 @@ const LARGEST_FILE: u64 = 1 << 20;
 
 /// A claim, an instance that contradicts it and the numbers behind that. For an instance of one's own a file needs
 /// `format`, `claim` and `instance` only.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Counterexample {
     format: u32,

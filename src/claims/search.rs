@@ -7,6 +7,7 @@
 
 use std::time::{Duration, Instant};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::claim::{Claim, Cost, Expectation, Finding, Trial};
@@ -19,7 +20,7 @@ use crate::seed::Seed;
 use crate::threads::Workers;
 
 /// Everything that decides the verdicts, beside the theory and a limit of time.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SearchPlan {
     /// Seed of instances and draws.

@@ -1,16 +1,22 @@
 //! The command line as typed.
 
+use std::fmt::Display;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::check::CheckArguments;
 use super::diff::DiffArguments;
 use super::limits::{DrawArguments, ShardArguments, TimeArguments};
 use super::merge::MergeArguments;
+use super::pages::{CompletionsArguments, ManArguments};
 use super::report::{self, ReportArguments};
+use super::schema::SchemaArguments;
+use super::terminal::OutputArguments;
 use crate::attack::{AttackKind, PixelBox, Threat};
 use crate::audit::run::DataChoice;
 use crate::audit::AuditPlan;
@@ -26,6 +32,11 @@ use crate::seed::Seed;
 #[derive(Debug, Parser)]
 #[command(version, about, max_term_width = 110)]
 pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) output: OutputArguments,
+    /// Settings file. Default: .vaecert.toml in the current folder, if it is there.
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Every command")]
+    pub(crate) settings: Option<PathBuf>,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -118,6 +129,17 @@ pub(crate) enum Command {
     /// Print the proof or the counterexample of a claim, and how it is searched.
     #[command(after_long_help = EXPLAIN_EXAMPLES)]
     Explain(ExplainArguments),
+    /// Print the JSON Schema of an output that programs read, or list these outputs.
+    ///
+    /// A file of one document is valid if it is; a file of lines, if each line is. Exit status 0, 2 for an unknown name.
+    #[command(after_long_help = super::schema::EXAMPLES)]
+    Schema(SchemaArguments),
+    /// Print the completions of a shell.
+    #[command(after_long_help = super::pages::COMPLETIONS_EXAMPLES)]
+    Completions(CompletionsArguments),
+    /// Print the manual page of the program, or write the pages of all commands.
+    #[command(after_long_help = super::pages::MAN_EXAMPLES)]
+    Man(ManArguments),
 }
 
 /// What `vaecert data` does.
@@ -150,16 +172,16 @@ const AUDIT_EXAMPLES: &str = "Examples:
   vaecert audit
   vaecert audit --model mnist.safetensors --data mnist --data-dir data/mnist --inputs 25 --out run
   vaecert audit --out run --resume
-  vaecert audit --inputs 10000 --time 2h --out run          (stops after two hours; again with --resume)
-  vaecert audit --inputs 10000 --shard 0/4 --out shard-0    (one of four machines; then vaecert merge)
+  vaecert audit --inputs 10000 --time 2h --out run          (go on with --resume)
+  vaecert audit --inputs 10000 --shard 0/4 --out shard-0    (join with vaecert merge)
   vaecert audit --draws-per-input 40000 --time-per-input 5m
   vaecert audit --r 4.0 --threat joint --attack max-damage,random --box 0,1 --json";
 
 const CERTIFY_EXAMPLES: &str = "Examples:
   vaecert certify
-  vaecert certify --model mnist.safetensors --data mnist --data-dir data/mnist --inputs 100 --out mnist.jsonl
-  vaecert certify --inputs 10000 --time 2h --out c.jsonl           (stops after two hours; again with --resume)
-  vaecert certify --inputs 10000 --shard 0/4 --out shard-0.jsonl   (one of four machines; then vaecert merge)
+  vaecert certify --model mnist.safetensors --data mnist --data-dir data/mnist --out mnist.jsonl
+  vaecert certify --inputs 10000 --time 2h --out c.jsonl           (go on with --resume)
+  vaecert certify --inputs 10000 --shard 0/4 --out shard-0.jsonl   (join with vaecert merge)
   vaecert certify --threat joint --r 4.0 --failure-probability 1e-6 --explain";
 
 const VERIFY_EXAMPLES: &str = "Examples:
@@ -177,9 +199,9 @@ const IMPORT_EXAMPLES: &str = "Examples:
 const TRAIN_EXAMPLES: &str = "Examples:
   vaecert train --data digits --epochs 300 --batch-size 64 --out digits.safetensors
   vaecert train --data mnist --data-dir data/mnist --beta 4 --epochs 5 --out mnist-beta4.safetensors
-  vaecert train --data photos/ --resize 32x32 --mean 0.5 --std 0.5 --gaussian-std 0.1 --out photos.safetensors
+  vaecert train --data photos/ --resize 32x32 --mean 0.5 --gaussian-std 0.1 --out p.safetensors
   vaecert train --data mnist.npz:x_train --resize pad:32x32 --out padded.safetensors
-  vaecert train --data gaussian:4,1,0.25 --architecture linear --latent-dim 2 --out linear.safetensors";
+  vaecert train --data gaussian:4,1,0.25 --architecture linear --latent-dim 2 --out l.safetensors";
 
 const REPLAY_EXAMPLES: &str = "Examples:
   vaecert replay run
@@ -247,7 +269,7 @@ impl DataArguments {
 pub(crate) struct PreprocessingArguments {
     /// How the file stores its items: nchw, nhwc, nhw or flat. Items are taken as [C, H, W], [H, W] or [d]. A folder of
     /// grey and colour images needs nchw, which makes all of them RGB. Default: as they are.
-    #[arg(long, value_name = "LAYOUT", help_heading = "Data")]
+    #[arg(long, value_name = "LAYOUT", value_parser = one_of::<Layout>(&["nchw", "nhwc", "nhw", "flat"]), hide_possible_values = true, help_heading = "Data")]
     pub(crate) layout: Option<Layout>,
     /// Bring images to this size: HxW stretches (bilinear, half-pixel centres, no antialiasing), pad:HxW puts zeros around.
     #[arg(long, value_name = "SIZE", help_heading = "Data")]
@@ -305,6 +327,14 @@ impl InputArguments {
     }
 }
 
+/// Where runs go that nobody named.
+#[derive(Debug, Args)]
+pub(crate) struct RunsArguments {
+    /// Folder of what --out does not name.
+    #[arg(long, value_name = "DIR", default_value = "vaecert-runs", help_heading = "Output")]
+    pub(crate) runs_dir: PathBuf,
+}
+
 /// Where to compute.
 #[derive(Debug, Args)]
 pub(crate) struct ComputeArguments {
@@ -353,7 +383,7 @@ pub(crate) struct RobustnessArguments {
     #[arg(long, default_value = "0.5", value_name = "M", value_parser = probability, help_heading = "Robustness")]
     pub(crate) level: Probability,
     /// mean: the attacker reaches the code's mean only (what Theorem 1 is about); joint: also its standard deviation.
-    #[arg(long, default_value = "mean", value_name = "THREAT", help_heading = "Robustness")]
+    #[arg(long, default_value = "mean", value_name = "THREAT", value_parser = one_of::<Threat>(&["mean", "joint"]), hide_possible_values = true, help_heading = "Robustness")]
     pub(crate) threat: Threat,
     /// All probability bounds and refutations of the run hold together, except with this probability.
     #[arg(long, default_value = "0.001", value_name = "P", value_parser = probability, help_heading = "Robustness")]
@@ -431,10 +461,12 @@ pub(crate) struct AuditArguments {
     /// Seed of all draws.
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub(crate) seed: u64,
-    /// Folder of the run. Default: vaecert-runs/NAME, with a NAME made from everything that decides the results; an
-    /// interrupted run there is continued.
+    /// Folder of the run. Default: one in --runs-dir, named after everything that decides the results; an interrupted run
+    /// there is continued.
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub(crate) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) runs: RunsArguments,
     /// Continue the run in --out.
     #[arg(long, conflicts_with = "overwrite", help_heading = "Output")]
     pub(crate) resume: bool,
@@ -473,10 +505,12 @@ pub(crate) struct CertifyArguments {
     /// Say for every input where its bound is loose: which layers, which units.
     #[arg(long, conflicts_with = "json", help_heading = "Output")]
     pub(crate) explain: bool,
-    /// Certificate file to write. Default: vaecert-runs/certificate-NAME.jsonl, with a NAME made from everything that
-    /// decides the contents; what is there of it is continued.
+    /// Certificate file to write. Default: one in --runs-dir, named after everything that decides its contents; what is
+    /// there of it is continued.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub(crate) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) runs: RunsArguments,
     /// Continue the certificate in --out.
     #[arg(long, conflicts_with = "overwrite", requires = "out", help_heading = "Output")]
     pub(crate) resume: bool,
@@ -866,10 +900,12 @@ pub(crate) struct ClaimsArguments {
     /// Stop after this many seconds, shared by the claims; one that is not finished then is undecided. Default: no limit.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) time_limit: Option<Duration>,
-    /// Folder for counterexamples, one file per refuted claim. Default: vaecert-runs/claims-NAME, with a NAME made from
-    /// everything that decides the results.
+    /// Folder for counterexamples, one file per refuted claim. Default: one in --runs-dir, named after everything that
+    /// decides the results.
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub(crate) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) runs: RunsArguments,
     /// Replace counterexamples that are already in --out.
     #[arg(long, help_heading = "Output", requires = "out")]
     pub(crate) overwrite: bool,
@@ -889,6 +925,14 @@ pub(crate) struct ExplainArguments {
     /// Id of a claim; `vaecert claims --list` shows them.
     #[arg(value_name = "ID")]
     pub(crate) id: String,
+}
+
+/// One of a few words; a misspelt one is answered with the nearest.
+fn one_of<T>(words: &'static [&'static str]) -> impl TypedValueParser<Value = T>
+where
+    T: FromStr<Err: Display> + Clone + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(words).try_map(|word| word.parse::<T>().map_err(|error| error.to_string()))
 }
 
 fn cases(text: &str) -> Result<usize, String> {
@@ -979,6 +1023,41 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Arguments::command().debug_assert();
+    }
+
+    /// Columns of the help where no terminal says otherwise.
+    const HELP_WIDTH: usize = 100;
+
+    /// The commands without commands below them.
+    fn leaves(command: &clap::Command) -> Vec<clap::Command> {
+        let inner = command.get_subcommands().filter(|inner| inner.get_name() != "help");
+        let leaves: Vec<_> = inner.flat_map(leaves).collect();
+        if leaves.is_empty() {
+            vec![command.clone()]
+        } else {
+            leaves
+        }
+    }
+
+    #[test]
+    fn every_commands_long_help_has_examples_that_can_be_typed() {
+        for command in leaves(&Arguments::command()) {
+            let help = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
+            // Longer lines break on a usual terminal, and where they break they cannot be typed.
+            let too_long = help.lines().find(|line| line.chars().count() > HELP_WIDTH);
+            assert_eq!(too_long, None, "{}", command.get_name());
+            let help = help.replace("\\\n", " ");
+            let examples = help.split_once("Examples:\n").unwrap_or_else(|| panic!("{}", command.get_name())).1;
+            let lines: Vec<&str> = examples.lines().filter(|line| line.starts_with("  vaecert ")).collect();
+            assert!(!lines.is_empty(), "{}", command.get_name());
+            for line in lines {
+                // Behind two spaces stands a remark; behind an angle, where output goes or input comes from.
+                let typed =
+                    line.trim().split("  ").next().unwrap_or_default().split(['<', '>']).next().unwrap_or_default();
+                let parsed = Arguments::try_parse_from(typed.split_whitespace());
+                assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
+            }
+        }
     }
 
     #[test]

@@ -3,14 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::args::{AuditArguments, ProtocolArgument};
+use tracing::info;
+
+use super::args::{AuditArguments, ProtocolArgument, RunsArguments};
 use super::exit_code::ExitCode;
 use super::failure::Failure;
+use super::json::{line_of, Last};
 use super::limits;
 use super::report;
 use super::table;
 use super::terminal::Terminal;
 use super::train::train_default;
+use super::units;
 use crate::attack::Effort;
 use crate::audit::folder::remove_if_there;
 use crate::audit::input::AuditedModel;
@@ -25,17 +29,13 @@ use crate::report::Format;
 use crate::seed::Seed;
 use crate::threads::Workers;
 
-/// Where runs go that name no folder.
-pub(super) const DEFAULT_RUNS_FOLDER: &str = "vaecert-runs";
-
 /// Audits inputs, prints them as they finish, then the summary.
-pub(crate) fn audit(arguments: AuditArguments) -> Result<ExitCode, Failure> {
+pub(crate) fn audit(arguments: AuditArguments, mut terminal: Terminal) -> Result<ExitCode, Failure> {
     let ends = arguments.time.ends(Instant::now());
     let plan = plan(&arguments)?;
     plan.check()?;
     let workers = Workers::new(arguments.compute.threads)?;
     let device = arguments.compute.device.open()?;
-    let mut terminal = Terminal::new();
     let (model, model_name) = model(&arguments, &workers, &mut terminal)?;
     let choice = arguments.chosen.choice()?;
     let source = choice.source.absolute();
@@ -46,7 +46,7 @@ pub(crate) fn audit(arguments: AuditArguments) -> Result<ExitCode, Failure> {
         report::check_free(file, arguments.overwrite || arguments.resume)?;
     }
 
-    let path = arguments.out.clone().unwrap_or_else(|| default_folder(&identity));
+    let path = arguments.out.clone().unwrap_or_else(|| default_folder(&arguments.runs, &identity));
     let run_file = RunFile { identity: identity.clone(), model: model_path(&arguments), source };
     let mut folder =
         RunFolder::open(&path, &run_file, existing(arguments.overwrite, arguments.resume, arguments.out.as_deref()))?;
@@ -81,7 +81,7 @@ pub(crate) fn audit(arguments: AuditArguments) -> Result<ExitCode, Failure> {
             terminal.step(&so_far.text());
         }
         if arguments.json {
-            terminal.print(&(serde_json::to_string(record)? + "\n"))
+            terminal.print_as_is(&line_of(record)?)
         } else {
             terminal.print(&table::row(record, max_norm))
         }
@@ -91,8 +91,7 @@ pub(crate) fn audit(arguments: AuditArguments) -> Result<ExitCode, Failure> {
     if unfinished > 0 {
         terminal.note(&limits::unfinished(summary.inputs, inputs, arguments.out.is_some(), arguments.overwrite));
     } else if arguments.json {
-        let line = serde_json::json!({ "summary": summary });
-        terminal.print(&format!("{line}\n"))?;
+        terminal.print_as_is(&line_of(&Last { summary: &summary })?)?;
     } else {
         print_minimum_radii(&terminal, &path, &identity)?;
         terminal.print(&table::summary(&summary))?;
@@ -185,7 +184,9 @@ pub(super) fn model_file(path: Option<&Path>) -> Result<(Model, Vec<u8>, String)
         Some(path) => {
             let read = files::read_regular(path);
             let bytes = read.map_err(|source| ModelError::Io { path: path.to_owned(), source })?;
-            Ok((Model::from_bytes(&bytes, path)?, bytes, path.display().to_string()))
+            let model = Model::from_bytes(&bytes, path)?;
+            info!(path = %path.display(), size = units::size(bytes.len() as u64), sha256 = model.sha256, "model read");
+            Ok((model, bytes, path.display().to_string()))
         }
         None => Ok((embedded::digits()?, embedded::DIGITS.to_vec(), "embedded digits β-VAE".to_owned())),
     }
@@ -199,8 +200,8 @@ fn model_path(arguments: &AuditArguments) -> Option<PathBuf> {
     arguments.model.as_deref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()))
 }
 
-pub(super) fn default_folder(identity: &RunIdentity) -> PathBuf {
-    Path::new(DEFAULT_RUNS_FOLDER).join(table::short(&identity.sha256()))
+pub(super) fn default_folder(runs: &RunsArguments, identity: &RunIdentity) -> PathBuf {
+    runs.runs_dir.join(table::short(&identity.sha256()))
 }
 
 /// A folder that nobody named is named after the run, so what an interruption left in it belongs to this run.

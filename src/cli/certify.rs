@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::args::CertifyArguments;
-use super::audit::{model_file, DEFAULT_RUNS_FOLDER};
+use super::args::{CertifyArguments, RunsArguments};
+use super::audit::model_file;
 use super::exit_code::ExitCode;
 use super::failure::Failure;
+use super::json::CertificateCounts;
 use super::limits;
 use super::table::short;
 use super::terminal::Terminal;
@@ -22,7 +23,7 @@ use crate::sensitivity::slope_interval::{LayerLooseness, Looseness};
 use crate::threads::Workers;
 
 /// Certifies inputs, prints them as they finish, then a summary.
-pub(crate) fn certify(arguments: &CertifyArguments) -> Result<ExitCode, Failure> {
+pub(crate) fn certify(arguments: &CertifyArguments, mut terminal: Terminal) -> Result<ExitCode, Failure> {
     let ends = arguments.time.ends(Instant::now());
     let plan = plan(arguments)?;
     let workers = Workers::new(arguments.threads)?;
@@ -30,10 +31,9 @@ pub(crate) fn certify(arguments: &CertifyArguments) -> Result<ExitCode, Failure>
     let choice = arguments.chosen.choice()?;
     let dataset = choice.source.load(choice.split, choice.seed)?;
     let header = shard_header(&model, &bytes, &choice, &dataset, &plan, arguments.shard.shard)?;
-    let path = arguments.out.clone().unwrap_or_else(|| default_file(&header));
+    let path = arguments.out.clone().unwrap_or_else(|| default_file(&arguments.runs, &header));
     let judged = JudgedModel::new(&model.vae)?;
     let mut writer = CertificateWriter::open(&path, header.clone(), existing(arguments))?;
-    let mut terminal = Terminal::new();
     let inputs = header.range().len();
     let mut taken_over = writer.finished();
     if taken_over > 0 {
@@ -41,7 +41,8 @@ pub(crate) fn certify(arguments: &CertifyArguments) -> Result<ExitCode, Failure>
         terminal.note(&format!("{taken}; --overwrite computes them again"));
     }
     if arguments.json {
-        terminal.print(&String::from_utf8_lossy(&encode(&header).map_err(|e| Failure::new(ExitCode::Bug, e))?))?;
+        terminal
+            .print_as_is(&String::from_utf8_lossy(&encode(&header).map_err(|e| Failure::new(ExitCode::Bug, e))?))?;
     } else {
         terminal.print(&heading(&header, &name))?;
     }
@@ -55,7 +56,7 @@ pub(crate) fn certify(arguments: &CertifyArguments) -> Result<ExitCode, Failure>
             terminal.step(&summary.certified_so_far());
         }
         if arguments.json {
-            return terminal.print(&String::from_utf8_lossy(&encode(entry)?));
+            return terminal.print_as_is(&String::from_utf8_lossy(&encode(entry)?));
         }
         let input = dataset.row(entry.input).unwrap_or_default();
         let explanation = if arguments.explain { explanation(&judged, entry, input) } else { String::new() };
@@ -100,9 +101,9 @@ fn plan(arguments: &CertifyArguments) -> Result<AuditPlan, Failure> {
     Ok(plan)
 }
 
-fn default_file(header: &Header) -> PathBuf {
+fn default_file(runs: &RunsArguments, header: &Header) -> PathBuf {
     let line = encode(header).unwrap_or_default();
-    Path::new(DEFAULT_RUNS_FOLDER).join(format!("certificate-{}.jsonl", short(&sha256(&line))))
+    runs.runs_dir.join(format!("certificate-{}.jsonl", short(&sha256(&line))))
 }
 
 fn heading(header: &Header, model: &str) -> String {
@@ -190,14 +191,10 @@ impl Summary {
         format!("{} certified", self.certified)
     }
 
-    /// One line of JSON.
-    pub(super) fn json(&self) -> String {
-        let Self { entries, certified, abstained, .. } = self;
-        let undecided = entries - certified - abstained;
-        let summary = serde_json::json!({ "summary": {
-            "inputs": entries, "certified": certified, "abstained": abstained, "undecided": undecided,
-        }});
-        format!("{summary}\n")
+    /// The counts.
+    pub(super) fn counts(&self) -> CertificateCounts {
+        let Self { entries, certified, abstained, .. } = *self;
+        CertificateCounts { inputs: entries, certified, abstained, undecided: entries - certified - abstained }
     }
 
     /// For people.

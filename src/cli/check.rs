@@ -6,11 +6,12 @@ use std::time::Instant;
 
 use clap::Args;
 
-use super::args::threads;
+use super::args::{threads, RunsArguments};
 use super::audit::{default_folder, existing, named_model, SoFar};
 use super::check_files::CheckFiles;
 use super::exit_code::ExitCode;
 use super::failure::Failure;
+use super::json::line_of;
 use super::limits;
 use super::table::short;
 use super::terminal::Terminal;
@@ -34,8 +35,8 @@ pub(super) const EXAMPLES: &str = "Examples:
   vaecert check --policy ci/vaecert.toml --out run --junit vaecert.xml --summary summary.md
   vaecert check --out run --resume
 
-Where GITHUB_ACTIONS is true, failed and undecided requirements are also printed as annotations of the policy
-file, and the summary is appended to the file that GITHUB_STEP_SUMMARY names.";
+Where GITHUB_ACTIONS is true, failed and undecided requirements are also printed as annotations of
+the policy file, and the summary is appended to the file that GITHUB_STEP_SUMMARY names.";
 
 #[derive(Debug, Args)]
 pub(crate) struct CheckArguments {
@@ -45,10 +46,12 @@ pub(crate) struct CheckArguments {
     /// Print a commented policy that the embedded model meets, and do nothing else.
     #[arg(long, exclusive = true)]
     example: bool,
-    /// Folder of the run, as of `vaecert audit`. Default: vaecert-runs/NAME, with a NAME made from everything that decides
-    /// the results; an interrupted run there is continued.
+    /// Folder of the run, as of `vaecert audit`. Default: one in --runs-dir, named after everything that decides the
+    /// results; an interrupted run there is continued.
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    runs: RunsArguments,
     /// Continue the run in --out; a finished one is judged again without computing anything.
     #[arg(long, conflicts_with = "overwrite", help_heading = "Output")]
     resume: bool,
@@ -79,35 +82,34 @@ impl From<PolicyError> for Failure {
 }
 
 /// Audits by the policy, judges, prints and writes what was found.
-pub(crate) fn check(arguments: &CheckArguments) -> Result<ExitCode, Failure> {
-    let terminal = Terminal::new();
+pub(crate) fn check(arguments: &CheckArguments, mut terminal: Terminal) -> Result<ExitCode, Failure> {
     if arguments.example {
-        terminal.print(EXAMPLE)?;
+        terminal.print_as_is(EXAMPLE)?;
         return Ok(ExitCode::Met);
     }
     let mut files = CheckFiles::new(&arguments.policy, arguments.junit.as_deref(), arguments.summary.as_deref())?;
-    judged(arguments, &mut files, terminal).inspect_err(|failure| {
+    judged(arguments, &mut files, &mut terminal).inspect_err(|failure| {
         // The failure itself is what counts; what cannot be said about it here is said on stderr.
         let _ = files.failed(&failure.to_string());
         if on_github() {
-            let _ = say(arguments, &Terminal::new(), &annotation::error(&arguments.policy, &failure.to_string()));
+            let _ = say(arguments, &terminal, &annotation::error(&arguments.policy, &failure.to_string()));
         }
     })
 }
 
-fn judged(arguments: &CheckArguments, files: &mut CheckFiles, mut terminal: Terminal) -> Result<ExitCode, Failure> {
+fn judged(arguments: &CheckArguments, files: &mut CheckFiles, terminal: &mut Terminal) -> Result<ExitCode, Failure> {
     let policy = Policy::read(&arguments.policy)?;
     files.requirements = policy.requirements.iter().map(|required| required.requirement).collect();
     // Until there is a result: an earlier one must not stand for this audit, even if it is killed.
     files.without_result("the audit did not come to its end")?;
-    let done = carry_out(arguments, &policy, &mut terminal)?;
+    let done = carry_out(arguments, &policy, terminal)?;
     let findings: Vec<Finding> =
         files.requirements.iter().map(|requirement| requirement.evaluate(&done.audited)).collect();
     let notes: Vec<String> =
         unlimited(&files.requirements, &done.audited).into_iter().chain(done.first_failure.clone()).collect();
     if arguments.json {
         for finding in &findings {
-            terminal.print(&(serde_json::to_string(finding).map_err(|e| Failure::new(ExitCode::Bug, e))? + "\n"))?;
+            terminal.print_as_is(&line_of(finding)?)?;
         }
         notes.iter().for_each(|note| terminal.note(&format!("note: {note}")));
     } else {
@@ -115,7 +117,7 @@ fn judged(arguments: &CheckArguments, files: &mut CheckFiles, mut terminal: Term
     }
     if on_github() {
         let commands = annotations(&arguments.policy, &policy.requirements, &findings, &notes);
-        say(arguments, &terminal, &commands)?;
+        say(arguments, terminal, &commands)?;
     }
     files.write(&done.subject, &findings, &notes)?;
     Ok(match Verdict::of_all(&findings) {
@@ -128,10 +130,10 @@ fn judged(arguments: &CheckArguments, files: &mut CheckFiles, mut terminal: Term
 /// Hands workflow commands to the runner, which reads stderr too: stdout may be for lines of JSON.
 fn say(arguments: &CheckArguments, terminal: &Terminal, commands: &str) -> Result<(), Failure> {
     if arguments.json {
-        terminal.note(commands.trim_end());
+        terminal.say(commands.trim_end());
         return Ok(());
     }
-    Ok(terminal.print(commands)?)
+    Ok(terminal.print_as_is(commands)?)
 }
 
 fn on_github() -> bool {
@@ -157,7 +159,7 @@ fn carry_out(arguments: &CheckArguments, policy: &Policy, terminal: &mut Termina
     let source = choice.source.absolute();
     let dataset = choice.source.load(choice.split, choice.seed)?;
     let identity = RunIdentity::new(&model, &device, choice, &dataset, policy.plan.clone())?;
-    let path = arguments.out.clone().unwrap_or_else(|| default_folder(&identity));
+    let path = arguments.out.clone().unwrap_or_else(|| default_folder(&arguments.runs, &identity));
     let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
     let run_file = RunFile { identity: identity.clone(), model: policy.model.as_ref().map(absolute), source };
     let mut folder =

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::exit_code::ExitCode;
 use super::failure::Failure;
+use super::json::{line_of, ComparisonLine};
 use super::table::short;
 use super::terminal::Terminal;
 use crate::baseline::{
@@ -20,8 +21,8 @@ pub(super) const EXAMPLES: &str = "Examples:
   vaecert diff baseline.json run
   vaecert diff old-run new-run --allow-different seed,attack --json
 
-Names for --allow-different: data, inputs, r, level, threat, seed, failure-probability, draws, attack. Another
-model, device or version is always compared, and said.";
+Names for --allow-different: data, inputs, r, level, threat, seed, failure-probability, draws,
+attack. Another model, device or version is always compared, and said.";
 
 #[derive(Debug, Args)]
 pub(crate) struct DiffArguments {
@@ -55,8 +56,7 @@ impl From<BaselineError> for Failure {
 }
 
 /// Compares, prints and, if asked, accepts.
-pub(crate) fn diff(arguments: &DiffArguments) -> Result<ExitCode, Failure> {
-    let terminal = Terminal::new();
+pub(crate) fn diff(arguments: &DiffArguments, terminal: &Terminal) -> Result<ExitCode, Failure> {
     if arguments.accept && arguments.baseline.is_dir() {
         return Err(BaselineError::Folder { path: arguments.baseline.clone() }.into());
     }
@@ -72,7 +72,11 @@ pub(crate) fn diff(arguments: &DiffArguments) -> Result<ExitCode, Failure> {
     // A new baseline may be about anything; what differs is said all the same.
     let allowed = if arguments.accept { &Aspect::ALL[..] } else { &arguments.allow_different };
     let comparison = Comparison::of(&before, &after, allowed)?;
-    terminal.print(&if arguments.json { json(&comparison)? } else { text(&comparison) })?;
+    if arguments.json {
+        terminal.print_as_is(&json(&comparison)?)?;
+    } else {
+        terminal.print(&text(&comparison))?;
+    }
     if arguments.accept {
         after.write(&arguments.baseline)?;
         if !arguments.json {
@@ -93,25 +97,9 @@ fn accepted(arguments: &DiffArguments, run: &Baseline) -> String {
     format!("{}: the baseline is now {inputs} inputs of {data} with model {model}\n", arguments.baseline.display())
 }
 
-fn json(comparison: &Comparison) -> Result<String, Failure> {
-    let line = |value: Result<String, serde_json::Error>| {
-        value.map(|line| line + "\n").map_err(|error| Failure::new(ExitCode::Bug, error))
-    };
-    let mut text = String::new();
-    for pair in &comparison.pairs {
-        text += &line(serde_json::to_string(pair))?;
-    }
-    let summary = serde_json::json!({ "comparison": {
-        "verdict": comparison.verdict(),
-        "differences": comparison.differences,
-        "changes": comparison.changes,
-        "broken": comparison.broken,
-        "newly_undecided": comparison.newly_undecided,
-        "newly_bounded": comparison.newly_bounded,
-        "other_radii": comparison.other_radii(),
-        "same_but_unequal": comparison.same_but_unequal(),
-    } });
-    Ok(text + &line(serde_json::to_string(&summary))?)
+fn json(comparison: &Comparison) -> std::io::Result<String> {
+    let lines: std::io::Result<String> = comparison.pairs.iter().map(line_of).collect();
+    Ok(lines? + &line_of(&ComparisonLine::from(comparison))?)
 }
 
 fn text(comparison: &Comparison) -> String {

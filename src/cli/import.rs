@@ -22,7 +22,7 @@ use crate::seed::Seed;
 const ROWS: usize = 32;
 
 /// Reads the model, writes it in one file, and says what it is.
-pub(crate) fn import(arguments: &ImportArguments) -> Result<ExitCode, Failure> {
+pub(crate) fn import(arguments: &ImportArguments, terminal: &Terminal) -> Result<ExitCode, Failure> {
     let out = &arguments.out;
     if out.exists() && !arguments.overwrite {
         let message =
@@ -38,7 +38,7 @@ pub(crate) fn import(arguments: &ImportArguments) -> Result<ExitCode, Failure> {
     text.push_str(&tried);
     model.save(out)?;
     _ = writeln!(text, "model    {}\nsha256   {} (of architecture and weights)", out.display(), model.sha256);
-    Terminal::new().print(&text)?;
+    terminal.print(&text)?;
     Ok(code)
 }
 

@@ -8,6 +8,7 @@ use super::args::LinearizationArguments;
 use super::audit::named_model;
 use super::exit_code::ExitCode;
 use super::failure::Failure;
+use super::json::{line_of, LinearizationTable};
 use super::terminal::Terminal;
 use crate::audit::linearization::{LinearizationPlan, LinearizationRow};
 use crate::progress::Progress;
@@ -15,7 +16,7 @@ use crate::seed::Seed;
 use crate::threads::Workers;
 
 /// Compares and prints a table over the factors of σ.
-pub(crate) fn linearization(arguments: &LinearizationArguments) -> Result<ExitCode, Failure> {
+pub(crate) fn linearization(arguments: &LinearizationArguments, mut terminal: Terminal) -> Result<ExitCode, Failure> {
     let plan = LinearizationPlan {
         scales: arguments.scales.clone(),
         probabilities: arguments.probabilities.clone(),
@@ -30,7 +31,6 @@ pub(crate) fn linearization(arguments: &LinearizationArguments) -> Result<ExitCo
     let vae = model.vae.converted(DType::F64, &Device::Cpu)?;
 
     let workers = Workers::new(arguments.threads)?;
-    let mut terminal = Terminal::new();
     let inputs: Vec<usize> = (choice.first..choice.first + choice.inputs).collect();
     terminal.begin("inputs", inputs.len(), 0);
     let mut compared = Vec::with_capacity(inputs.len());
@@ -41,7 +41,7 @@ pub(crate) fn linearization(arguments: &LinearizationArguments) -> Result<ExitCo
             let input = input?;
             terminal.step("");
             if arguments.json {
-                terminal.print(&(serde_json::to_string(&input).map_err(std::io::Error::from)? + "\n"))?;
+                terminal.print_as_is(&line_of(&input)?)?;
             }
             compared.push(input);
             Ok::<(), Failure>(())
@@ -52,7 +52,7 @@ pub(crate) fn linearization(arguments: &LinearizationArguments) -> Result<ExitCo
     let rows = plan.rows(&compared);
     if arguments.json {
         let rates: Vec<_> = plan.probabilities.iter().map(|&p| (p, LinearizationPlan::rate(&rows, p))).collect();
-        terminal.print(&format!("{}\n", serde_json::json!({ "rows": rows, "rates": rates })))?;
+        terminal.print_as_is(&line_of(&LinearizationTable { rows: &rows, rates })?)?;
     } else {
         let heading = format!(
             "model   {name}\ndata    {} {}, inputs {} to {}",

@@ -8,6 +8,7 @@ use super::audit::{exit_code, print_minimum_radii, SoFar};
 use super::certify::Summary as CertificateSummary;
 use super::exit_code::ExitCode;
 use super::failure::Failure;
+use super::json::{line_of, Last};
 use super::table;
 use super::terminal::Terminal;
 use crate::audit::merge::{ShardCertificates, ShardRuns};
@@ -22,8 +23,8 @@ pub(crate) const EXAMPLES: &str = "Examples:
   vaecert certify --inputs 20 --shard 1/2 --out shard-1.jsonl
   vaecert merge shard-*.jsonl --out certificate.jsonl
 
-In a Slurm array, --shard $SLURM_ARRAY_TASK_ID/4 with --array=0-3; in an indexed Kubernetes job of four
-completions, --shard $JOB_COMPLETION_INDEX/4.";
+In a Slurm array, --shard $SLURM_ARRAY_TASK_ID/4 with --array=0-3; in an indexed Kubernetes job
+of four completions, --shard $JOB_COMPLETION_INDEX/4.";
 
 #[derive(Debug, Args)]
 pub(crate) struct MergeArguments {
@@ -42,17 +43,17 @@ pub(crate) struct MergeArguments {
 }
 
 /// Joins shards and says what the joined run says.
-pub(crate) fn merge(arguments: &MergeArguments) -> Result<ExitCode, Failure> {
+pub(crate) fn merge(arguments: &MergeArguments, terminal: Terminal) -> Result<ExitCode, Failure> {
     if arguments.shards.first().is_some_and(|first| first.is_dir()) {
-        merge_runs(arguments)
+        merge_runs(arguments, terminal)
     } else {
-        merge_certificates(arguments)
+        merge_certificates(arguments, terminal)
     }
 }
 
-fn merge_runs(arguments: &MergeArguments) -> Result<ExitCode, Failure> {
+fn merge_runs(arguments: &MergeArguments, mut terminal: Terminal) -> Result<ExitCode, Failure> {
     let shards = ShardRuns::open(&arguments.shards)?;
-    let (mut terminal, mut so_far) = (Terminal::new(), SoFar::default());
+    let mut so_far = SoFar::default();
     terminal.begin("inputs", shards.identity().inputs, 0);
     let summary = shards.write(&arguments.out, arguments.overwrite, |record| {
         so_far.add(record);
@@ -62,7 +63,7 @@ fn merge_runs(arguments: &MergeArguments) -> Result<ExitCode, Failure> {
     terminal.end();
     let summary = summary?;
     if arguments.json {
-        terminal.print(&format!("{}\n", serde_json::json!({ "summary": summary })))?;
+        terminal.print_as_is(&line_of(&Last { summary: &summary })?)?;
     } else {
         print_minimum_radii(&terminal, &arguments.out, shards.identity())?;
         terminal.print(&table::summary(&summary))?;
@@ -71,9 +72,8 @@ fn merge_runs(arguments: &MergeArguments) -> Result<ExitCode, Failure> {
     Ok(exit_code(&summary))
 }
 
-fn merge_certificates(arguments: &MergeArguments) -> Result<ExitCode, Failure> {
+fn merge_certificates(arguments: &MergeArguments, mut terminal: Terminal) -> Result<ExitCode, Failure> {
     let shards = ShardCertificates::open(&arguments.shards)?;
-    let mut terminal = Terminal::new();
     let mut summary = CertificateSummary::default();
     terminal.begin("entries", shards.header().inputs, 0);
     let outcome = shards.write(&arguments.out, arguments.overwrite, |entry| {
@@ -83,6 +83,10 @@ fn merge_certificates(arguments: &MergeArguments) -> Result<ExitCode, Failure> {
     });
     terminal.end();
     outcome?;
-    terminal.print(&if arguments.json { summary.json() } else { summary.text(&arguments.out) })?;
+    if arguments.json {
+        terminal.print_as_is(&line_of(&Last { summary: summary.counts() })?)?;
+    } else {
+        terminal.print(&summary.text(&arguments.out))?;
+    }
     Ok(summary.exit_code())
 }

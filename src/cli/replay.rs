@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::args::ReplayArguments;
 use super::exit_code::ExitCode;
 use super::failure::Failure;
+use super::json::line_of;
 use super::terminal::Terminal;
 use crate::audit::replay::{Replay, ReplayRecord, ReplayVerdict};
 use crate::audit::run::{read_records, read_run_file, RunFile};
@@ -16,7 +17,7 @@ use crate::seed::Seed;
 use crate::threads::Workers;
 
 /// Replays perturbations, prints a verdict for each.
-pub(crate) fn replay(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
+pub(crate) fn replay(arguments: &ReplayArguments, mut terminal: Terminal) -> Result<ExitCode, Failure> {
     let run = read_run_file(&arguments.run)?;
     let records = read_records(&arguments.run, &run.identity)?;
     let chosen = chosen(arguments, &records)?;
@@ -26,7 +27,6 @@ pub(crate) fn replay(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
     let replay = Replay::new(&run.identity, &model, &dataset, draws, Seed(arguments.seed), chosen.len())?;
 
     let workers = Workers::new(arguments.threads)?;
-    let mut terminal = Terminal::new();
     if !arguments.json {
         terminal.print(&format!(
             "{:>5} {:>10} {:>10} {:>10} {:>10}  verdict\n",
@@ -42,12 +42,11 @@ pub(crate) fn replay(arguments: &ReplayArguments) -> Result<ExitCode, Failure> {
         |record| {
             let record = record?;
             terminal.step("");
-            let line = if arguments.json {
-                serde_json::to_string(&record).map_err(std::io::Error::from)? + "\n"
+            if arguments.json {
+                terminal.print_as_is(&line_of(&record)?)?;
             } else {
-                row(&record, level.get())
-            };
-            terminal.print(&line)?;
+                terminal.print(&row(&record, level.get()))?;
+            }
             verdicts.push(record.verdict);
             Ok::<(), Failure>(())
         },

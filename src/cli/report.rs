@@ -9,6 +9,7 @@ use super::exit_code::ExitCode;
 use super::failure::Failure;
 use super::replay::{dataset, model};
 use super::terminal::Terminal;
+use super::units;
 use crate::audit::folder::{REPORT_PAGE_FILE, REPORT_PICTURE_FILE};
 use crate::audit::replay::Replay;
 use crate::audit::run::{read_records, read_run_file, RunFile};
@@ -89,7 +90,7 @@ impl From<ReportError> for Failure {
 }
 
 /// Writes a report of a run's folder.
-pub(crate) fn report(arguments: &ReportArguments) -> Result<ExitCode, Failure> {
+pub(crate) fn report(arguments: &ReportArguments, terminal: &Terminal) -> Result<ExitCode, Failure> {
     let run = read_run_file(&arguments.run)?;
     let records = read_records(&arguments.run, &run.identity)?;
     let ending = arguments.out.as_deref().and_then(Format::of_path);
@@ -98,7 +99,6 @@ pub(crate) fn report(arguments: &ReportArguments) -> Result<ExitCode, Failure> {
     if let Some(out) = &out {
         check_free(out, arguments.overwrite)?;
     }
-    let terminal = Terminal::new();
     let planned = run.identity.range().len();
     if records.len() < planned {
         terminal.note(&format!("the run is not finished: {} of {planned} inputs", records.len()));
@@ -109,13 +109,14 @@ pub(crate) fn report(arguments: &ReportArguments) -> Result<ExitCode, Failure> {
         let dataset = dataset(arguments.data.as_deref(), arguments.data_dir.as_deref(), &run)?;
         Ok((model, dataset))
     };
-    let bytes = rendered(format, &arguments.run, (&run, &records), found, &workers, &terminal)?;
+    let bytes = rendered(format, &arguments.run, (&run, &records), found, &workers, terminal)?;
     match out {
         Some(out) => {
             write(&out, &bytes)?;
-            terminal.print(&format!("written to {}\n", out.display()))?;
+            let size = units::size(bytes.len() as u64);
+            terminal.print(&format!("written to {} ({size})\n", out.display()))?;
         }
-        None => terminal.print(&String::from_utf8_lossy(&bytes))?,
+        None => terminal.print_as_is(&String::from_utf8_lossy(&bytes))?,
     }
     Ok(ExitCode::Met)
 }

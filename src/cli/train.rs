@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use tracing::info;
+
 use super::args::{LinkArgument, TrainArguments};
 use super::exit_code::ExitCode;
 use super::failure::Failure;
@@ -16,7 +18,7 @@ use crate::seed::Seed;
 use crate::threads::Workers;
 
 /// Trains a model, leaving a checkpoint after every epoch.
-pub(crate) fn train(arguments: TrainArguments) -> Result<ExitCode, Failure> {
+pub(crate) fn train(arguments: TrainArguments, mut terminal: Terminal) -> Result<ExitCode, Failure> {
     let out = Outputs::beside(&arguments.out);
     out.check(&arguments)?;
     let source = arguments.data.source()?;
@@ -38,7 +40,6 @@ pub(crate) fn train(arguments: TrainArguments) -> Result<ExitCode, Failure> {
     } else {
         Trainer::new(architecture, &dataset, plan, &device)?
     };
-    let mut terminal = Terminal::new();
     let outcome = run_epochs(&mut trainer, &workers, &mut terminal, |trainer| out.save_progress(trainer));
     terminal.end();
     if let Err(failure) = outcome {
@@ -61,6 +62,7 @@ pub(crate) fn run_epochs(
     progress.begin("epochs", trainer.plan().epochs, trainer.history().len());
     while !trainer.is_finished() {
         let losses = trainer.run_epoch(workers)?;
+        info!(epoch = losses.epoch, loss = losses.loss, "trained");
         after_epoch(trainer)?;
         progress.step(&losses_line(&losses));
     }

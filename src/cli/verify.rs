@@ -5,6 +5,7 @@ use std::path::Path;
 use super::args::VerifyArguments;
 use super::exit_code::ExitCode;
 use super::failure::Failure;
+use super::json::{line_of, Last, VerifiedCounts, VerifiedEntry};
 use super::terminal::Terminal;
 use crate::certificate::{CertificateFile, Header};
 use crate::data::{DataSource, Dataset, Split};
@@ -16,7 +17,7 @@ use crate::threads::Workers;
 use crate::verify::{Checker, Data, Fresh, Report, Verdict, TRUSTED};
 
 /// Checks every entry and prints a verdict for each.
-pub(crate) fn verify(arguments: &VerifyArguments) -> Result<ExitCode, Failure> {
+pub(crate) fn verify(arguments: &VerifyArguments, mut terminal: Terminal) -> Result<ExitCode, Failure> {
     let path = &arguments.certificate;
     let failed = |what: String| Failure::new(ExitCode::Unreadable, format!("{}: {what}", path.display()));
     let rejected = |what: String| Failure::new(ExitCode::Rejected, format!("{}: rejected: {what}", path.display()));
@@ -30,7 +31,6 @@ pub(crate) fn verify(arguments: &VerifyArguments) -> Result<ExitCode, Failure> {
     };
     let dataset = dataset(arguments, header)?;
     let workers = Workers::new(arguments.threads)?;
-    let mut terminal = Terminal::new();
     let data = Data { item_shape: dataset.item_shape(), values: dataset.values() };
     let checker = Checker::new(header, &model, &data).map_err(|rejection| rejected(rejection.to_string()))?;
     if !arguments.json {
@@ -47,8 +47,11 @@ pub(crate) fn verify(arguments: &VerifyArguments) -> Result<ExitCode, Failure> {
         },
         |report| {
             terminal.step(report.verdict.word());
-            let line = if arguments.json { json(&report) } else { row(&report) };
-            terminal.print(&line)?;
+            if arguments.json {
+                terminal.print_as_is(&line_of(&VerifiedEntry::from(&report))?)?;
+            } else {
+                terminal.print(&row(&report))?;
+            }
             reports.push(report);
             Ok::<(), Failure>(())
         },
@@ -56,9 +59,13 @@ pub(crate) fn verify(arguments: &VerifyArguments) -> Result<ExitCode, Failure> {
     terminal.end();
     outcome?;
     let missing = header.range().len().saturating_sub(certificate.entries.len());
-    let tally = Tally::of(&reports, missing);
-    terminal.print(&if arguments.json { tally.json() } else { tally.text(path) })?;
-    Ok(tally.exit_code())
+    let counts = VerifiedCounts::of(&reports, missing);
+    if arguments.json {
+        terminal.print_as_is(&line_of(&Last { summary: &counts })?)?;
+    } else {
+        terminal.print(&counts.text(path))?;
+    }
+    Ok(counts.exit_code())
 }
 
 /// The data that the certificate names, or those given.
@@ -92,30 +99,7 @@ fn row(report: &Report) -> String {
     line + "\n"
 }
 
-fn json(report: &Report) -> String {
-    let line = serde_json::json!({
-        "input": report.input,
-        "verdict": report.verdict.word(),
-        "certified_radius": report.certified_radius,
-        "claims_nothing": report.claims_nothing,
-        "step": report.step.map(|step| step.to_string()),
-        "reason": report.reason,
-        "fresh": report.fresh.map(|(inside, draws)| serde_json::json!({"inside": inside, "draws": draws})),
-    });
-    format!("{line}\n")
-}
-
-/// How many entries ended how.
-struct Tally {
-    verified: usize,
-    incomplete: usize,
-    rejected: usize,
-    claims_nothing: usize,
-    /// Inputs that the header announces and that have no entry.
-    missing: usize,
-}
-
-impl Tally {
+impl VerifiedCounts {
     fn of(reports: &[Report], missing: usize) -> Self {
         let count = |verdict| reports.iter().filter(|report| report.verdict == verdict).count();
         Self {
@@ -124,6 +108,7 @@ impl Tally {
             rejected: count(Verdict::Rejected),
             claims_nothing: reports.iter().filter(|report| report.claims_nothing).count(),
             missing,
+            trusted: TRUSTED,
         }
     }
 
@@ -138,7 +123,7 @@ impl Tally {
     }
 
     fn text(&self, path: &Path) -> String {
-        let Self { verified, incomplete, rejected, claims_nothing, missing } = self;
+        let Self { verified, incomplete, rejected, claims_nothing, missing, trusted } = self;
         let mut text = format!(
             "\n{}: {verified} verified ({claims_nothing} of all entries claim nothing), {incomplete} incomplete, {rejected} rejected\n",
             path.display()
@@ -147,18 +132,9 @@ impl Tally {
             text += &format!("incomplete: {missing} inputs have no entry; the run that wrote this was interrupted, continue it with `vaecert certify … --resume`\n");
         }
         text += "still trusted:\n";
-        for trusted in TRUSTED {
-            text += &format!("  - {trusted}\n");
+        for one in *trusted {
+            text += &format!("  - {one}\n");
         }
         text
-    }
-
-    fn json(&self) -> String {
-        let Self { verified, incomplete, rejected, claims_nothing, missing } = self;
-        let summary = serde_json::json!({ "summary": {
-            "verified": verified, "incomplete": incomplete, "rejected": rejected,
-            "claims_nothing": claims_nothing, "missing": missing, "trusted": TRUSTED,
-        }});
-        format!("{summary}\n")
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::array::{Array, MAX_VALUES};
@@ -12,7 +13,7 @@ use super::{DataError, Dataset, Layout, Resize};
 /// identity, and so of every result. The default does nothing but divide bytes by 255.
 ///
 /// `Display` writes what is given, as in `resize pad:32x32, mean 0.1307, std 0.3081`, and `FromStr` reads it.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Preprocessing {
     /// How the file stores its items. None: as the data set does.

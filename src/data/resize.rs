@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::DataError;
@@ -12,7 +13,7 @@ const MAX_SIDE: usize = 1 << 14;
 const EXPECTED: &str = "HxW or pad:HxW with sides of 1 to 16384, as in 32x32 or pad:32x32";
 
 /// How images are brought to another size.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "method", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Resize {
     /// Stretched: bilinear interpolation with half-pixel centres, the outermost pixels continued, no antialiasing.

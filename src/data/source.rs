@@ -3,7 +3,9 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tracing::info;
 
 use super::array::{Array, PIXEL_FULL_SCALE};
 use super::synthetic::{self, GAUSSIAN_FORM, MIXTURE_FORM};
@@ -35,7 +37,7 @@ const IDX_ENDINGS: [&str; 4] = ["-idx3-ubyte", "-idx3-ubyte.gz", ".idx", ".idx.g
 ///
 /// `Display` gives back the text it was parsed from, without the directory, and with the preprocessing in parentheses if
 /// there is any: `mnist (resize pad:32x32, mean 0.1307)`. [`DataSource::parse`] reads both.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DataSource {
     /// Where the numbers come from.
     #[serde(flatten)]
@@ -46,7 +48,7 @@ pub struct DataSource {
 }
 
 /// Where the numbers of a data set come from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Origin {
     /// The 8 x 8 handwritten digits that are part of the program: 1437 to train on, 360 to test on.
@@ -178,14 +180,16 @@ impl DataSource {
         self.preprocessing.check()?;
         let mut array = self.origin.load(layout, resize, split, seed)?;
         array.name = self.to_string();
-        match self.origin {
+        let dataset = match self.origin {
             // Channels and sizes were dealt with image by image.
             Origin::Images { .. } => {
                 let layout = layout.filter(|layout| *layout == Layout::Flat);
                 Preprocessing { layout, resize: None, ..self.preprocessing.clone() }.apply(array)
             }
             _ => self.preprocessing.apply(array),
-        }
+        }?;
+        info!(name = dataset.name(), %split, items = dataset.len(), shape = ?dataset.item_shape(), "data read");
+        Ok(dataset)
     }
 
     /// The same source with an absolute path, so that it is found from any folder.

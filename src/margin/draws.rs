@@ -5,6 +5,7 @@
 //! and an upper bound alike.
 
 use candle_core::Result;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::attack::Victim;
@@ -22,7 +23,7 @@ pub(crate) const DRAWS_PER_BATCH: usize = 1024;
 const MOST_SETTLED: usize = 100;
 
 /// How many draws stayed within the radius, and how many left it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DrawCounts {
     /// Draws in all.

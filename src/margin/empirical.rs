@@ -5,7 +5,9 @@
 //! so all refutations of a search hold together.
 
 use candle_core::Result;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tracing::trace;
 
 use super::draws::{DrawCounts, Judge};
 use crate::allowance::Allowance;
@@ -17,7 +19,7 @@ use crate::seed::{standard_normal, Seed};
 use crate::stats::normal;
 
 /// How norms are visited.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Protocol {
     /// Bracket by rays, then bisect; every attack starts from the last one's result, and every refuting perturbation
@@ -42,7 +44,7 @@ impl Protocol {
 }
 
 /// How to search for one input's margin with one attack.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SearchPlan {
     /// How norms are visited.
@@ -379,6 +381,14 @@ impl<'a> Search<'a> {
         let counts = target.judge.count(attacked.values(), target.radius, plan.decision_draws, &mut stream)?;
         let Ok(probability_upper) = counts.probability_upper(self.failure_per_decision) else { return Ok(false) };
         let refutes = probability_upper.get() <= self.target.level.get();
+        trace!(
+            search = self.name,
+            norm = attacked.norm().get(),
+            inside = counts.inside,
+            draws = counts.draws,
+            refutes,
+            "decision"
+        );
         let shortest = self.best.as_ref().is_none_or(|best| attacked.norm() < best.attacked.norm());
         if refutes && shortest && attacked.norm().get().is_finite() {
             self.best = Some(Refutation { attacked, counts, probability_upper });

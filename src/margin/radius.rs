@@ -1,5 +1,6 @@
 //! The radius r: given, or chosen per input; and the smallest r that an input can bear (the paper's Algorithm 1).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use crate::quantity::RadiusRule;
@@ -20,7 +21,7 @@ impl RadiusRule {
 }
 
 /// The smallest r with P(‖Δ(x, 0)‖ ≤ r) > m, from draws: an order statistic with its exact binomial interval.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MinimumRadius {
     /// The order statistic itself, in output units.

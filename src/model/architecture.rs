@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::activation::Activation;
 use super::layer::{product, LayerError, LayerShape, Map, MAX_WIDTH};
+use crate::spelling::did_you_mean;
 
 /// How the standard-deviation head's output s becomes a standard deviation, before the floor is added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,7 +61,7 @@ pub struct Architecture {
 #[non_exhaustive]
 pub enum ArchitectureError {
     /// No preset has this name.
-    #[error("no architecture is called {found:?}; known: {}", PRESET_NAMES.join(", "))]
+    #[error("no architecture is called {found:?}; {}known: {}", did_you_mean(found, &PRESET_NAMES), PRESET_NAMES.join(", "))]
     UnknownPreset {
         /// The name asked for.
         found: String,

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use candle_core::Device;
 
+use crate::spelling::did_you_mean;
+
 /// A device as asked for on the command line: `cpu`, `cuda:N` or `auto`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DeviceChoice {
@@ -22,7 +24,7 @@ pub enum DeviceChoice {
 #[non_exhaustive]
 pub enum DeviceError {
     /// Not a device's name.
-    #[error("unknown device {found:?}; expected cpu, cuda:N or auto")]
+    #[error("unknown device {found:?}; {}expected cpu, cuda:N or auto", did_you_mean(found, &["cpu", "cuda:0", "auto"]))]
     Unknown {
         /// The text found.
         found: String,

@@ -1,14 +1,15 @@
 //! What was found out about a requirement.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::evidence::Audited;
 use super::requirement::{Ending, Requirement};
 use crate::audit::Outcome;
-use crate::quantity::extended;
+use crate::quantity::extended::{self, Extended};
 
 /// How a requirement stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// The evidence suffices for it.
@@ -20,7 +21,7 @@ pub enum Verdict {
 }
 
 /// What the evidence says about a requirement.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Finding {
     /// The requirement's key.
     pub key: &'static str,
@@ -36,9 +37,11 @@ pub struct Finding {
     pub unit: &'static str,
     /// Smallest possible value: a fraction, a norm or a count.
     #[serde(with = "extended")]
+    #[schemars(with = "Extended")]
     pub lowest: f64,
     /// Largest possible value; infinite where nothing bounds it.
     #[serde(with = "extended")]
+    #[schemars(with = "Extended")]
     pub highest: f64,
     /// Inputs that speak against the requirement.
     pub against: Vec<usize>,

@@ -1,5 +1,6 @@
 //! Identity, summary and records in one document.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::content::Report;
@@ -11,7 +12,7 @@ use crate::audit::{InputRecord, Summary};
 const FORMAT: u32 = 1;
 
 /// A run in one document.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ReportDocument {
     /// Version of this layout.
     pub format: u32,

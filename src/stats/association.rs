@@ -2,11 +2,12 @@
 
 use super::description::{check, check_finite, finite_or_out_of_range, DescriptionError};
 use super::mean_interval::mean;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 
 /// The line y = `slope`·x + `intercept`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Line {
     /// Change of y per unit of x.
     pub slope: f64,

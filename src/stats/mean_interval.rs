@@ -3,10 +3,11 @@
 use super::description::{check_finite, finite_or_out_of_range, DescriptionError};
 use super::student_t::upper_quantile;
 use crate::quantity::Probability;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A sample mean and an interval for the mean of its distribution, both in the unit of the sample.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MeanInterval {
     /// The arithmetic mean of the sample.
     pub mean: f64,

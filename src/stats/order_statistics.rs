@@ -2,11 +2,12 @@
 
 use super::binomial_tail::{lower_tail, upper_tail};
 use crate::quantity::Probability;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Two ranks, counted from 1 in ascending order, between which a quantile lies; `None` where even the smallest
 /// or the largest observation is not extreme enough for its half of the failure probability.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OrderStatisticInterval {
     /// The observation of this rank exceeds the quantile with at most half the failure probability.
     pub lower_rank: Option<usize>,

@@ -13,6 +13,8 @@ mod diff;
 mod gamma_sum;
 mod import;
 mod junit;
+mod schemas;
+mod shell;
 mod snapshots;
 
 #[test]

@@ -26,7 +26,7 @@ fn preprocessing_without_meaning_is_a_usage_error() {
         (&["--mean", "0.1,x"], &["--mean", "entry 2 of 2"]),
         (&["--mean", "0.1,0.2"], &["--mean does not fit", "2 numbers", "1 channel"]),
         (&["--std", "0"], &["--std", "above 0"]),
-        (&["--layout", "chw"], &["--layout", "nchw, nhwc, nhw or flat"]),
+        (&["--layout", "chw"], &["--layout", "nchw, nhwc, nhw, flat"]),
         (&["--layout", "nchw"], &["--layout nchw does not fit", "[n, C, H, W]"]),
         (&["--resize", "0x8"], &["--resize", "32x32"]),
         (&["--resize", "pad:4x4"], &["--resize pad:4x4 does not fit", "8x8"]),

@@ -8,7 +8,6 @@ use std::time::Instant;
 use sha2::{Digest, Sha256};
 
 use super::args::{ClaimsArguments, ExplainArguments};
-use super::audit::DEFAULT_RUNS_FOLDER;
 use super::exit_code::ExitCode;
 use super::failure::Failure;
 use super::terminal::Terminal;
@@ -20,18 +19,18 @@ use crate::threads::Workers;
 use report::Format;
 
 /// Searches, lists or replays.
-pub(crate) fn claims(arguments: &ClaimsArguments) -> Result<ExitCode, Failure> {
+pub(crate) fn claims(arguments: &ClaimsArguments, mut terminal: Terminal) -> Result<ExitCode, Failure> {
     let format = match (arguments.json, arguments.markdown) {
         (true, _) => Format::Json,
         (_, true) => Format::Markdown,
         _ => Format::Table,
     };
     if let Some(path) = &arguments.replay {
-        return replay(path, format);
+        return replay(path, format, &terminal);
     }
     let claims = chosen(&arguments.only)?;
     if arguments.list {
-        Terminal::new().print(&report::list(&claims, format)?)?;
+        print(&terminal, format, &report::list(&claims, format)?)?;
         return Ok(ExitCode::Met);
     }
     let plan = SearchPlan {
@@ -42,13 +41,12 @@ pub(crate) fn claims(arguments: &ClaimsArguments) -> Result<ExitCode, Failure> {
     let workers = Workers::new(arguments.threads)?;
     let folder = Folder::new(arguments, &claims, &plan)?;
     let deadline = arguments.time_limit.and_then(|limit| Instant::now().checked_add(limit));
-    let mut terminal = Terminal::new();
     terminal.begin("claims", claims.len(), 0);
-    terminal.print(&report::heading(&plan, format))?;
+    print(&terminal, format, &report::heading(&plan, format))?;
     let mut searched = Vec::with_capacity(claims.len());
     let outcome = plan.run(&claims, &Stated, deadline, &workers, |result: Searched| {
         terminal.step(result.claim.id);
-        terminal.print(&report::row(&result, format)?)?;
+        print(&terminal, format, &report::row(&result, format)?)?;
         if let Verdict::Refuted { counterexample, .. } = &result.verdict {
             folder.save(counterexample)?;
         }
@@ -57,13 +55,21 @@ pub(crate) fn claims(arguments: &ClaimsArguments) -> Result<ExitCode, Failure> {
     });
     terminal.end();
     outcome?;
-    terminal.print(&report::summary(&plan, &searched, &folder.path, format)?)?;
+    print(&terminal, format, &report::summary(&plan, &searched, &folder.path, format)?)?;
     let as_recorded = searched.iter().map(|result| result.verdict.is(result.claim.expected));
     Ok(match as_recorded.fold((false, false), |(d, u), is| (d || is == Some(false), u || is.is_none())) {
         (true, _) => ExitCode::NotMet,
         (_, true) => ExitCode::Undecided,
         _ => ExitCode::Met,
     })
+}
+
+/// Prints for people, or for whatever reads lines of JSON or Markdown.
+fn print(terminal: &Terminal, format: Format, text: &str) -> std::io::Result<()> {
+    match format {
+        Format::Table => terminal.print(text),
+        Format::Json | Format::Markdown => terminal.print_as_is(text),
+    }
 }
 
 /// The claims named, each once, in the registry's order; all without names.
@@ -105,7 +111,7 @@ impl Folder {
     fn new(arguments: &ClaimsArguments, claims: &[Claim], plan: &SearchPlan) -> Result<Self, Failure> {
         let path = match &arguments.out {
             Some(out) => out.clone(),
-            None => Path::new(DEFAULT_RUNS_FOLDER).join(format!("claims-{}", name(arguments, claims, plan))),
+            None => arguments.runs.runs_dir.join(format!("claims-{}", name(arguments, claims, plan))),
         };
         let there: Vec<PathBuf> =
             claims.iter().map(|claim| path.join(file_name(claim.id))).filter(|f| f.exists()).collect();
@@ -153,10 +159,10 @@ fn name(arguments: &ClaimsArguments, claims: &[Claim], plan: &SearchPlan) -> Str
     files::hexadecimal(&Sha256::digest(decisive.to_string().as_bytes())[..6])
 }
 
-fn replay(path: &Path, format: Format) -> Result<ExitCode, Failure> {
+fn replay(path: &Path, format: Format, terminal: &Terminal) -> Result<ExitCode, Failure> {
     let counterexample = Counterexample::read(path)?;
     let (claim, judgement) = counterexample.replay(path)?;
-    Terminal::new().print(&report::replayed(&claim, &counterexample, &judgement, format)?)?;
+    print(terminal, format, &report::replayed(&claim, &counterexample, &judgement, format)?)?;
     Ok(match judgement.finding {
         Finding::Contradicts => ExitCode::Met,
         Finding::Agrees | Finding::Vacuous => ExitCode::NotMet,
@@ -165,8 +171,8 @@ fn replay(path: &Path, format: Format) -> Result<ExitCode, Failure> {
 }
 
 /// Prints the page of a claim.
-pub(crate) fn explain(arguments: &ExplainArguments) -> Result<ExitCode, Failure> {
+pub(crate) fn explain(arguments: &ExplainArguments, terminal: &Terminal) -> Result<ExitCode, Failure> {
     let [claim] = registry::matching(&arguments.id)[..] else { return Err(unknown(&arguments.id)) };
-    Terminal::new().print(&report::explanation(&claim))?;
+    terminal.print_as_is(&report::explanation(&claim))?;
     Ok(ExitCode::Met)
 }

@@ -4,9 +4,13 @@
 use std::io;
 use std::path::Path;
 
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
-use crate::claims::{Claim, Counterexample, Finding, Judgement, SearchPlan, Searched, Verdict, REGISTRY};
+use super::super::json::{line_of, Last};
+use crate::claims::{
+    Claim, Counterexample, Expectation, Finding, Judgement, Number, SearchPlan, Searched, Verdict, REGISTRY,
+};
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +67,7 @@ pub fn row(searched: &Searched, format: Format) -> io::Result<String> {
     let remark = remark(verdict);
     let recorded = recorded(searched);
     Ok(match format {
-        Format::Json => serde_json::to_string(&json_row(searched))? + "\n",
+        Format::Json => line_of(&SearchedLine::from(searched))?,
         Format::Markdown => format!(
             "| {} | {} | {} | {recorded} | {} | {} |\n",
             claim.id,
@@ -114,42 +118,154 @@ fn remark(verdict: &Verdict) -> String {
     }
 }
 
-fn json_row(searched: &Searched) -> serde_json::Value {
-    let Searched { claim, verdict, .. } = searched;
-    let mut row = json_claim(claim);
-    row["verdict"] = json!(verdict.name());
-    row["as_recorded"] = json!(verdict.is(claim.expected));
-    match verdict {
-        Verdict::Holds { agreeing, unclear, first_unclear } => {
-            row["agreeing"] = json!(agreeing);
-            row["unclear"] = json!(unclear);
-            row["first_unclear"] = json!(first_unclear);
-        }
-        Verdict::Refuted { tried, contradicting, counterexample, complete } => {
-            row["tried"] = json!(tried);
-            row["complete"] = json!(complete);
-            row["contradicting"] = json!(contradicting);
-            row["counterexample"] = json!(counterexample);
-        }
-        Verdict::Undecided { agreeing, planned, reason } => {
-            row["agreeing"] = json!(agreeing);
-            row["planned"] = json!(planned);
-            row["reason"] = json!(reason);
-        }
-    }
-    row
+/// What a line says of the claim itself.
+#[derive(Serialize, JsonSchema)]
+struct ClaimFields {
+    /// Its id.
+    claim: &'static str,
+    /// How it relates to the paper.
+    #[schemars(extend("enum" = ["printed", "amended", "supporting"]))]
+    form: &'static str,
+    /// The claim it belongs to; null for printed ones.
+    of: Option<&'static str>,
+    /// Where the paper has it.
+    source: &'static str,
+    /// What it says.
+    statement: &'static str,
+    /// What it takes for granted.
+    assumptions: &'static str,
+    /// The verdict on record.
+    recorded: Expectation,
 }
 
-fn json_claim(claim: &Claim) -> serde_json::Value {
-    json!({
-        "claim": claim.id,
-        "form": claim.form.name(),
-        "of": claim.form.of(),
-        "source": claim.source,
-        "statement": claim.statement,
-        "assumptions": claim.assumptions,
-        "recorded": claim.expected,
-    })
+impl From<&Claim> for ClaimFields {
+    fn from(claim: &Claim) -> Self {
+        Self {
+            claim: claim.id,
+            form: claim.form.name(),
+            of: claim.form.of(),
+            source: claim.source,
+            statement: claim.statement,
+            assumptions: claim.assumptions,
+            recorded: claim.expected,
+        }
+    }
+}
+
+/// A claim that was searched.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::cli) struct SearchedLine<'a> {
+    #[serde(flatten)]
+    claim: ClaimFields,
+    /// Whether the verdict is the one on record; null where undecided.
+    as_recorded: Option<bool>,
+    #[serde(flatten)]
+    verdict: VerdictFields<'a>,
+}
+
+/// How the search ended.
+#[derive(Serialize, JsonSchema)]
+#[serde(tag = "verdict", rename_all = "snake_case")]
+enum VerdictFields<'a> {
+    /// No case contradicted the claim.
+    Holds {
+        /// Cases that agree with it.
+        agreeing: usize,
+        /// Cases that were too close to call.
+        unclear: usize,
+        /// The first of these.
+        first_unclear: Option<&'a str>,
+    },
+    /// A case contradicts it.
+    Refuted {
+        /// Cases tried.
+        tried: usize,
+        /// Those that contradict it.
+        contradicting: usize,
+        /// Whether the time sufficed for all cases and for shrinking.
+        complete: bool,
+        /// The smallest one found.
+        counterexample: &'a Counterexample,
+    },
+    /// Neither.
+    Undecided {
+        /// Cases that agree with it.
+        agreeing: usize,
+        /// Cases that were to be tried.
+        planned: usize,
+        /// Why there is no verdict.
+        reason: &'a str,
+    },
+}
+
+impl<'a> From<&'a Searched> for SearchedLine<'a> {
+    fn from(searched: &'a Searched) -> Self {
+        let Searched { claim, verdict, .. } = searched;
+        let fields = match verdict {
+            Verdict::Holds { agreeing, unclear, first_unclear } => {
+                VerdictFields::Holds { agreeing: *agreeing, unclear: *unclear, first_unclear: first_unclear.as_deref() }
+            }
+            Verdict::Refuted { tried, contradicting, counterexample, complete } => VerdictFields::Refuted {
+                tried: *tried,
+                contradicting: *contradicting,
+                complete: *complete,
+                counterexample,
+            },
+            Verdict::Undecided { agreeing, planned, reason } => {
+                VerdictFields::Undecided { agreeing: *agreeing, planned: *planned, reason }
+            }
+        };
+        Self { claim: claim.into(), as_recorded: verdict.is(claim.expected), verdict: fields }
+    }
+}
+
+/// What all verdicts say together.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::cli) struct SummaryFields<'a> {
+    /// Claims searched.
+    claims: usize,
+    /// Those with the verdict on record.
+    as_recorded: usize,
+    /// Ids of those with another.
+    differing: Vec<&'a str>,
+    /// Ids of those without one.
+    undecided: Vec<&'a str>,
+    plan: &'a SearchPlan,
+    vaecert_version: &'static str,
+}
+
+/// A claim that was not searched.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::cli) struct ListedLine {
+    #[serde(flatten)]
+    claim: ClaimFields,
+    /// How instances are drawn.
+    drawn: &'static str,
+    /// What is computed of each.
+    computed: &'static str,
+    /// What contradicts the claim.
+    refuted_by: &'static str,
+}
+
+impl From<&Claim> for ListedLine {
+    fn from(claim: &Claim) -> Self {
+        let Claim { drawn, computed, refuted_by, .. } = *claim;
+        Self { claim: claim.into(), drawn, computed, refuted_by }
+    }
+}
+
+/// A counterexample judged again.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::cli) struct ReplayedLine<'a> {
+    /// The claim's id.
+    claim: &'static str,
+    finding: Finding,
+    /// Whether line and numbers are those in the file.
+    as_saved: bool,
+    /// What happens, in one line.
+    line: &'a str,
+    /// The numbers computed.
+    numbers: &'a [Number],
 }
 
 /// What all verdicts say together, and where counterexamples are.
@@ -164,15 +280,11 @@ pub fn summary(plan: &SearchPlan, searched: &[Searched], folder: &Path, format: 
     let (same, differing, undecided) = (ids(Some(true)), ids(Some(false)), ids(None));
     let refuted = searched.iter().filter(|result| matches!(result.verdict, Verdict::Refuted { .. })).count();
     if format == Format::Json {
-        let summary = json!({ "summary": {
-            "claims": searched.len(),
-            "as_recorded": same.len(),
-            "differing": differing,
-            "undecided": undecided,
-            "plan": plan,
-            "vaecert_version": env!("CARGO_PKG_VERSION"),
-        }});
-        return Ok(serde_json::to_string(&summary)? + "\n");
+        let (claims, as_recorded) = (searched.len(), same.len());
+        let vaecert_version = env!("CARGO_PKG_VERSION");
+        return line_of(&Last {
+            summary: SummaryFields { claims, as_recorded, differing, undecided, plan, vaecert_version },
+        });
     }
     let list = |what: &str, ids: &[&str]| match ids {
         [] => format!("0 {what}"),
@@ -214,13 +326,7 @@ pub fn list(claims: &[Claim], format: Format) -> io::Result<String> {
         let Claim { id, source, expected, statement, .. } = claim;
         let (form, of) = (claim.form.name(), claim.form.of().unwrap_or_default());
         text += &match format {
-            Format::Json => {
-                let mut listed = json_claim(claim);
-                listed["drawn"] = json!(claim.drawn);
-                listed["computed"] = json!(claim.computed);
-                listed["refuted_by"] = json!(claim.refuted_by);
-                serde_json::to_string(&listed)? + "\n"
-            }
+            Format::Json => line_of(&ListedLine::from(claim))?,
             Format::Markdown => {
                 format!("| {id} | {form} | {of} | {source} | {expected} | {} |\n", statement.replace('|', "\\|"))
             }
@@ -247,14 +353,13 @@ pub fn replayed(
     format: Format,
 ) -> io::Result<String> {
     if format == Format::Json {
-        let replayed = json!({
-            "claim": claim.id,
-            "finding": judgement.finding,
-            "as_saved": counterexample.agrees_with(judgement),
-            "line": judgement.line,
-            "numbers": judgement.numbers,
+        return line_of(&ReplayedLine {
+            claim: claim.id,
+            finding: judgement.finding,
+            as_saved: counterexample.agrees_with(judgement),
+            line: &judgement.line,
+            numbers: &judgement.numbers,
         });
-        return Ok(serde_json::to_string(&replayed)? + "\n");
     }
     let outcome = match judgement.finding {
         Finding::Contradicts => "contradicts the claim",

@@ -1,9 +1,11 @@
 //! Questions about a form and their answers, as values and as JSON lines.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::super::exit_code::ExitCode;
+use super::super::json::line_of;
 use crate::quantity::Probability;
 use crate::stats::quadratic_form::{Algorithm, Evaluation, QuadraticForm, QuadraticFormError, Tails};
 use crate::stats::Enclosure;
@@ -148,8 +150,8 @@ impl Answer {
     /// Where serialisation fails.
     pub fn json(&self, id: Option<&Value>) -> std::io::Result<String> {
         let line = match self {
-            Self::Moments(cumulants) => serde_json::to_string(&MomentsLine::new(cumulants, self.undecided())),
-            Self::Point { q, tails, density, cross_check } => serde_json::to_string(&PointLine {
+            Self::Moments(cumulants) => AnswerLine::Moments(MomentsLine::new(cumulants, self.undecided())),
+            Self::Point { q, tails, density, cross_check } => AnswerLine::Point(PointLine {
                 id,
                 q: *q,
                 tails: TailFields::new(tails),
@@ -159,13 +161,13 @@ impl Answer {
                 error: self.disagreement(),
             }),
             Self::Quantile { probability, quantile } => {
-                serde_json::to_string(&QuantileLine::new(id, (Some(*probability), None), quantile, self.undecided()))
+                AnswerLine::Quantile(QuantileLine::new(id, (Some(*probability), None), quantile, self.undecided()))
             }
             Self::SurvivalQuantile { probability, quantile } => {
-                serde_json::to_string(&QuantileLine::new(id, (None, Some(*probability)), quantile, self.undecided()))
+                AnswerLine::Quantile(QuantileLine::new(id, (None, Some(*probability)), quantile, self.undecided()))
             }
         };
-        Ok(line? + "\n")
+        line_of(&line)
     }
 }
 
@@ -192,8 +194,18 @@ fn nodes_spent(error: &QuadraticFormError) -> usize {
     }
 }
 
-#[derive(Serialize)]
-struct MomentsLine {
+/// A line that answers a question.
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+pub(in crate::cli) enum AnswerLine<'a> {
+    Moments(MomentsLine),
+    Point(PointLine<'a>),
+    Quantile(QuantileLine<'a>),
+}
+
+/// The first four cumulants.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::cli) struct MomentsLine {
     mean: Option<f64>,
     mean_error: Option<f64>,
     variance: Option<f64>,
@@ -222,8 +234,8 @@ impl MomentsLine {
     }
 }
 
-#[derive(Serialize)]
-struct PointLine<'a> {
+#[derive(Serialize, JsonSchema)]
+pub(in crate::cli) struct PointLine<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a Value>,
     q: f64,
@@ -239,7 +251,7 @@ struct PointLine<'a> {
     error: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct TailFields {
     cdf: Option<f64>,
     cdf_error: Option<f64>,
@@ -263,7 +275,7 @@ impl TailFields {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct DensityFields {
     density: Option<f64>,
     density_error: Option<f64>,
@@ -286,7 +298,7 @@ impl DensityFields {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct CrossCheckFields {
     cross_check_cdf: Option<f64>,
     cross_check_cdf_error: Option<f64>,
@@ -313,8 +325,8 @@ impl CrossCheckFields {
     }
 }
 
-#[derive(Serialize)]
-struct QuantileLine<'a> {
+#[derive(Serialize, JsonSchema)]
+pub(in crate::cli) struct QuantileLine<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a Value>,
     #[serde(skip_serializing_if = "Option::is_none")]

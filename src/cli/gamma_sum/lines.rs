@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::{self, BufRead, Read, Write};
 
+use schemars::JsonSchema;
 use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::error::Category;
@@ -10,6 +11,7 @@ use serde_json::Value;
 
 use super::super::exit_code::ExitCode;
 use super::super::failure::Failure;
+use super::super::json::line_of;
 use super::answer::Question;
 use super::{worse, Stop};
 use crate::quantity::Probability;
@@ -72,8 +74,8 @@ impl<'de> Visitor<'de> for OneOrManyVisitor {
 }
 
 /// What is wrong with a line.
-#[derive(Serialize)]
-struct BadLine<'a> {
+#[derive(Serialize, JsonSchema)]
+pub(in crate::cli) struct BadLine<'a> {
     line: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a Value>,
@@ -115,8 +117,7 @@ pub(super) fn answer_lines(
             }
             Err((id, error)) => {
                 let bad = BadLine { line: number, id: id.as_ref(), error };
-                let text = serde_json::to_string(&bad).map_err(io::Error::from)? + "\n";
-                output.write_all(text.as_bytes())?;
+                output.write_all(line_of(&bad)?.as_bytes())?;
                 code = worse(code, ExitCode::Unreadable);
             }
         }

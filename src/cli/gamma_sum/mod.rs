@@ -14,7 +14,9 @@ use super::exit_code::ExitCode;
 use super::failure::Failure;
 use crate::quantity::Probability;
 use crate::stats::quadratic_form::{QuadraticForm, QuadraticFormError, LARGEST_SHIFT};
+pub(super) use answer::AnswerLine;
 use answer::Question;
+pub(super) use lines::BadLine;
 
 /// More eigenvalues than this would only take memory.
 const MAX_EIGENVALUES: usize = 1_000_000;

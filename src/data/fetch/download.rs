@@ -5,6 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::Duration;
 
+use tracing::info;
 use ureq::http::{Response, StatusCode};
 use ureq::{Agent, Body};
 
@@ -80,6 +81,7 @@ struct Attempt<'a> {
 
 impl Attempt<'_> {
     fn request(&self, agent: &Agent) -> Result<Response<Body>, FetchError> {
+        info!(url = self.url, from_byte = self.have, "request");
         let mut request = agent.get(&self.url);
         if self.have > 0 {
             request = request.header("Range", format!("bytes={}-", self.have));

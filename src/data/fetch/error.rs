@@ -4,13 +4,14 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::data::DataError;
+use crate::spelling::did_you_mean;
 
 /// Why a data set was not fetched.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FetchError {
     /// A name that is not on the list.
-    #[error("unknown data set {found:?}; expected mnist, fashion-mnist or cifar10")]
+    #[error("unknown data set {found:?}; {}expected mnist, fashion-mnist or cifar10", did_you_mean(found, &["mnist", "fashion-mnist", "cifar10"]))]
     Unknown {
         /// The name.
         found: String,
