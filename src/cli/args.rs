@@ -191,7 +191,7 @@ const VERIFY_EXAMPLES: &str = "Examples:
 
 const IMPORT_EXAMPLES: &str = "Examples:
   vaecert import --encoder encoder.onnx --decoder decoder.onnx --out vae.safetensors
-  vaecert import --onnx vae.onnx --logvar-output log_var --likelihood bernoulli --out vae.safetensors
+  vaecert import --onnx vae.onnx --logvar-output log_var --likelihood bernoulli --out v.safetensors
   vaecert import --weights vae.pt --architecture vae.toml --out vae.safetensors
   vaecert import --weights vae.safetensors --architecture vae.toml --out vae.vaecert.safetensors \\
       --data mnist --data-dir data/mnist --check reconstructions.npy";

@@ -1,7 +1,8 @@
 //! Killed at random moments, and again while resumed, a run ends with the bytes of an undisturbed one.
 
 use std::path::Path;
-use std::time::Instant;
+use std::process::Child;
+use std::time::{Duration, Instant};
 
 use tempfile::tempdir;
 use vaecert::seed::Seed;
@@ -16,20 +17,30 @@ fn survives(command: &[&str], inputs: &str, name: &str) {
     let begin = Instant::now();
     let whole = program(folder.path(), command, inputs, "whole", &[]);
     assert_eq!(whole.code, 0, "{}", whole.stderr);
-    let time = begin.elapsed();
+    let lines = lines_in(&folder.path().join("whole"));
+    let time_per_line = begin.elapsed().div_f64(lines as f64);
     let mut survived = 0;
-    for (round, moment) in moments(name).into_iter().enumerate() {
+    for (round, (share, delay)) in moments(name).into_iter().enumerate() {
         // Two runs: one is killed again and again as it goes on, the other starts anew each time.
         let goes_on = round % 2 == 0;
         let out = if goes_on { "again" } else { "anew" };
         let flags = if goes_on { resuming(&folder.path().join(out)) } else { &["--overwrite"] };
+        let file = folder.path().join(out);
+        let there = if goes_on { lines_in(&file) } else { 0 };
+        // One that goes on must have something left for the next kill.
+        let more = (lines - there) * share / if goes_on { 200 } else { 100 };
         let mut child = started(folder.path(), &[command, &[inputs, "--out", out], flags].concat());
-        std::thread::sleep(time.mul_f64(moment));
+        if !goes_on {
+            // What is there from before goes first.
+            wait_until(&mut child, || lines_in(&file) < lines);
+        }
+        wait_until(&mut child, || lines_in(&file) >= there + more);
+        std::thread::sleep(time_per_line.mul_f64(delay));
         child.kill().unwrap();
         survived += usize::from(!child.wait().unwrap().success());
         check_whole_lines(&folder.path().join(out));
         if !goes_on {
-            finishes(folder.path(), command, inputs, out, &format!("after {moment} of {time:?}"));
+            finishes(folder.path(), command, inputs, out, &format!("after {more} lines"));
         }
     }
     finishes(folder.path(), command, inputs, "again", "at the end");
@@ -52,11 +63,24 @@ fn resuming(out: &Path) -> &'static [&'static str] {
     }
 }
 
-/// Shares of a run's time, from 0 to 0.9.
-fn moments(name: &str) -> Vec<f64> {
+/// Shares of a run's lines, in percent and below 90, and of the time that one takes.
+fn moments(name: &str) -> Vec<(usize, f64)> {
     use rand::RngExt;
     let mut stream = Seed(1).stream(name);
-    (0..KILLS).map(|_| stream.random_range(0.0..0.9)).collect()
+    (0..KILLS).map(|_| (stream.random_range(0..90_usize), stream.random_range(0.0..1.0))).collect()
+}
+
+/// The whole lines of a certificate, or of the records of a run.
+fn lines_in(out: &Path) -> usize {
+    let file = if out.is_dir() { out.join("inputs.jsonl") } else { out.to_owned() };
+    std::fs::read(file).map_or(0, |bytes| bytes.iter().filter(|byte| **byte == b'\n').count())
+}
+
+/// Waits for something that the child does; its end, too, ends the wait.
+fn wait_until(child: &mut Child, done: impl Fn() -> bool) {
+    while !done() && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// What a kill leaves of an audit is whole records of consecutive inputs and at most one line without its end.
