@@ -3,6 +3,8 @@
 use num_traits::Float;
 use serde::{Deserialize, Serialize};
 
+use super::elementary::Elementary;
+
 /// An elementwise function φ applied after an affine map.
 ///
 /// Each is monotone, so its slope can be recovered from its output; a backward pass needs no other memory. SELU is
@@ -42,8 +44,8 @@ pub enum Activation {
 
 impl Activation {
     /// φ(a).
-    #[inline]
-    pub fn value<T: Float>(self, a: T) -> T {
+    #[inline(always)]
+    pub fn value<T: Elementary>(self, a: T) -> T {
         let (zero, one) = (T::zero(), T::one());
         match self {
             Self::Identity => a,
@@ -59,13 +61,13 @@ impl Activation {
                 if a > zero {
                     a
                 } else {
-                    constant::<T>(alpha) * a.exp_m1()
+                    constant::<T>(alpha) * a.exp_m1_of_negative()
                 }
             }
-            Self::Softplus => a.max(zero) + (-a.abs()).exp().ln_1p(),
-            Self::Tanh => a.tanh(),
+            Self::Softplus => a.max(zero) + (-a.abs()).exp_of_negative().ln_1p_of_fraction(),
+            Self::Tanh => a.tanh_of_any(),
             Self::Sigmoid => {
-                let e = (-a.abs()).exp();
+                let e = (-a.abs()).exp_of_negative();
                 if a >= zero {
                     one / (one + e)
                 } else {
@@ -87,8 +89,8 @@ impl Activation {
     }
 
     /// φ′(a) as a function of the output h = φ(a). At a kink: the slope of the left side.
-    #[inline]
-    pub fn slope_at_output<T: Float>(self, h: T) -> T {
+    #[inline(always)]
+    pub fn slope_at_output<T: Elementary>(self, h: T) -> T {
         let (zero, one) = (T::zero(), T::one());
         match self {
             Self::Identity => one,
@@ -113,7 +115,7 @@ impl Activation {
                     h + constant(alpha)
                 }
             }
-            Self::Softplus => -(-h).exp_m1(),
+            Self::Softplus => -(-h).exp_m1_of_negative(),
             Self::Tanh => one - h * h,
             Self::Sigmoid => h * (one - h),
             Self::Clip { low, high } => {
@@ -168,7 +170,7 @@ impl Activation {
 }
 
 /// A model constant in the precision of the computation.
-#[inline]
+#[inline(always)]
 pub(crate) fn constant<T: Float>(value: f64) -> T {
     T::from(value).unwrap_or_else(T::nan)
 }

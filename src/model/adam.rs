@@ -1,10 +1,9 @@
 //! Adam (Kingma & Ba 2015, algorithm 1), updating weights and moments in place.
 
 use candle_core::{Result, Tensor};
-use num_traits::Float;
 
 use super::activation::constant;
-use super::kernel::{is_cpu, OnCpu, Update};
+use super::kernel::{is_cpu, OnCpu, Real, Update};
 
 /// Decay of the first moment, the paper's default.
 const BETA1: f64 = 0.9;
@@ -51,7 +50,8 @@ struct MomentUpdate {
 
 impl Update for MomentUpdate {
     const NAME: &'static str = "moment update";
-    fn update<T: Float>(&self, moments: &mut [T], gradient: &[T]) {
+    #[inline(always)]
+    fn update<T: Real>(&self, moments: &mut [T], gradient: &[T]) {
         let (scale, beta1, beta2) = (constant::<T>(self.scale), constant::<T>(BETA1), constant::<T>(BETA2));
         let (one_minus_beta1, one_minus_beta2) = (constant::<T>(1.0 - BETA1), constant::<T>(1.0 - BETA2));
         let (first, second) = moments.split_at_mut(gradient.len());
@@ -79,7 +79,8 @@ impl ParameterUpdate {
 
 impl Update for ParameterUpdate {
     const NAME: &'static str = "parameter update";
-    fn update<T: Float>(&self, parameter: &mut [T], moments: &[T]) {
+    #[inline(always)]
+    fn update<T: Real>(&self, parameter: &mut [T], moments: &[T]) {
         let (rate, second_scale, epsilon) =
             (constant::<T>(self.rate), constant::<T>(self.second_scale), constant::<T>(EPSILON));
         let (first, second) = moments.split_at(parameter.len());
@@ -101,7 +102,8 @@ struct Add;
 
 impl Update for Add {
     const NAME: &'static str = "sum";
-    fn update<T: Float>(&self, target: &mut [T], source: &[T]) {
+    #[inline(always)]
+    fn update<T: Real>(&self, target: &mut [T], source: &[T]) {
         for (target, &source) in target.iter_mut().zip(source) {
             *target = *target + source;
         }

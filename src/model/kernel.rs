@@ -5,9 +5,10 @@
 //! inside a tensor's storage, so faster kernels replace these functions and nothing else.
 
 use candle_core::{bail, CpuStorage, DType, Device, InplaceOp2, Layout, Result, Storage, Tensor};
-use num_traits::Float;
+use pulp::{Arch, Simd, WithSimd};
 
 use super::activation::{constant, Activation};
+use super::elementary::Elementary;
 
 /// φ(x Wᵀ + b). `input`: `[rows, in]`; `weight`: `[out, in]`; `bias`: `[out]`. Returns `[rows, out]`.
 pub(crate) fn dense(input: &Tensor, weight: &Tensor, bias: &Tensor, activation: Activation) -> Result<Tensor> {
@@ -179,7 +180,7 @@ pub(crate) trait Update {
     /// Shown in error messages.
     const NAME: &'static str;
     /// Updates `target` in place.
-    fn update<T: Float>(&self, target: &mut [T], source: &[T]);
+    fn update<T: Real>(&self, target: &mut [T], source: &[T]);
 }
 
 /// Runs an [`Update`] in place on contiguous CPU tensors of equal type.
@@ -203,11 +204,38 @@ impl<U: Update> InplaceOp2 for OnCpu<'_, U> {
             bail!("{}: {} and {} values do not fit each other", U::NAME, t1 - t0, s1 - s0);
         }
         match (target, source) {
-            (CpuStorage::F32(target), CpuStorage::F32(source)) => self.0.update(&mut target[t0..t1], &source[s0..s1]),
-            (CpuStorage::F64(target), CpuStorage::F64(source)) => self.0.update(&mut target[t0..t1], &source[s0..s1]),
+            (CpuStorage::F32(target), CpuStorage::F32(source)) => {
+                Arch::new().dispatch(Updated(self.0, &mut target[t0..t1], &source[s0..s1]));
+            }
+            (CpuStorage::F64(target), CpuStorage::F64(source)) => {
+                Arch::new().dispatch(Updated(self.0, &mut target[t0..t1], &source[s0..s1]));
+            }
             _ => bail!("{} expects two f32 or two f64 tensors", U::NAME),
         }
         Ok(())
+    }
+}
+
+/// An [`Update`], compiled for every width of vectors; the widest that the processor has is chosen when it runs. Which one
+/// changes speed, not results: nothing is reordered.
+struct Updated<'a, U, T>(&'a U, &'a mut [T], &'a [T]);
+
+impl<U: Update, T: Real> WithSimd for Updated<'_, U, T> {
+    type Output = ();
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        self.0.update(self.1, self.2);
+    }
+}
+
+/// The same for a [`Combine`].
+struct Combined<'a, C, T>(C, &'a [T], &'a [T]);
+
+impl<C: Combine, T: Real> WithSimd for Combined<'_, C, T> {
+    type Output = Result<C::Output>;
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Self::Output {
+        self.0.combine(self.1, self.2)
     }
 }
 
@@ -224,9 +252,11 @@ struct AddBiasAndActivate {
 
 impl Update for AddBiasAndActivate {
     const NAME: &'static str = "bias and activation";
-    fn update<T: Float>(&self, target: &mut [T], bias: &[T]) {
+    #[inline(always)]
+    fn update<T: Real>(&self, target: &mut [T], bias: &[T]) {
         /// The activation is matched once, outside the loops.
-        fn rows<T: Float>(target: &mut [T], bias: &[T], activation: impl Fn(T) -> T) {
+        #[inline(always)]
+        fn rows<T: Real>(target: &mut [T], bias: &[T], activation: impl Fn(T) -> T) {
             for row in target.chunks_exact_mut(bias.len()) {
                 for (value, &bias) in row.iter_mut().zip(bias) {
                     *value = activation(*value + bias);
@@ -248,8 +278,10 @@ struct MultiplyBySlope {
 
 impl Update for MultiplyBySlope {
     const NAME: &'static str = "multiplication by the slope";
-    fn update<T: Float>(&self, target: &mut [T], output: &[T]) {
-        fn all<T: Float>(target: &mut [T], output: &[T], slope: impl Fn(T) -> T) {
+    #[inline(always)]
+    fn update<T: Real>(&self, target: &mut [T], output: &[T]) {
+        #[inline(always)]
+        fn all<T: Real>(target: &mut [T], output: &[T], slope: impl Fn(T) -> T) {
             for (value, &h) in target.iter_mut().zip(output) {
                 *value = *value * slope(h);
             }
@@ -269,7 +301,7 @@ pub(crate) trait Combine {
 }
 
 /// The element types of a network.
-pub(crate) trait Real: Float + candle_core::WithDType {
+pub(crate) trait Real: Elementary + candle_core::WithDType {
     /// Exact for f32 and f64.
     fn widen(self) -> f64;
 }
@@ -293,16 +325,17 @@ pub(crate) fn on_cpu<C: Combine>(points: &Tensor, other: &Tensor, combine: C) ->
     let ((p0, p1), (o0, o1)) = (contiguous(points_layout)?, contiguous(other_layout)?);
     match (&*points_storage, &*other_storage) {
         (Storage::Cpu(CpuStorage::F32(points)), Storage::Cpu(CpuStorage::F32(other))) => {
-            combine.combine(&points[p0..p1], &other[o0..o1])
+            Arch::new().dispatch(Combined(combine, &points[p0..p1], &other[o0..o1]))
         }
         (Storage::Cpu(CpuStorage::F64(points)), Storage::Cpu(CpuStorage::F64(other))) => {
-            combine.combine(&points[p0..p1], &other[o0..o1])
+            Arch::new().dispatch(Combined(combine, &points[p0..p1], &other[o0..o1]))
         }
         _ => bail!("expected two f32 or two f64 tensors on the CPU"),
     }
 }
 
 /// Every row of `points` with its reference; consecutive blocks of rows share one.
+#[inline(always)]
 fn rows_with_reference<'a, T>(
     points: &'a [T],
     reference: &'a [T],
@@ -321,6 +354,7 @@ struct RowDistances {
 
 impl Combine for RowDistances {
     type Output = Vec<f64>;
+    #[inline(always)]
     fn combine<T: Real>(self, points: &[T], reference: &[T]) -> Result<Vec<f64>> {
         Ok(rows_with_reference(points, reference, self.width)
             .map(|(row, reference)| distance(row, reference))
@@ -331,6 +365,7 @@ impl Combine for RowDistances {
 /// Lanes summed apart, so that the sum vectorises in an order that never changes.
 const LANES: usize = 8;
 
+#[inline(always)]
 fn distance<T: Real>(a: &[T], b: &[T]) -> f64 {
     let mut sums = [0.0_f64; LANES];
     let (a_blocks, b_blocks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
@@ -344,6 +379,7 @@ fn distance<T: Real>(a: &[T], b: &[T]) -> f64 {
     (sums.iter().sum::<f64>() + tail).sqrt()
 }
 
+#[inline(always)]
 fn square_of_difference<T: Real>(a: T, b: T) -> f64 {
     let difference = a.widen() - b.widen();
     difference * difference
@@ -356,6 +392,7 @@ struct ScaledDifferences<'a> {
 
 impl Combine for ScaledDifferences<'_> {
     type Output = Tensor;
+    #[inline(always)]
     fn combine<T: Real>(self, points: &[T], reference: &[T]) -> Result<Tensor> {
         let mut scaled = Vec::with_capacity(points.len());
         for ((row, reference), &scale) in rows_with_reference(points, reference, self.shape.1).zip(self.scales) {
@@ -366,21 +403,33 @@ impl Combine for ScaledDifferences<'_> {
     }
 }
 
+/// Values of which the losses are summed at a time.
+const BLOCK: usize = 64;
+
 struct BernoulliLoss {
     shape: (usize, usize),
 }
 
 impl Combine for BernoulliLoss {
     type Output = (f64, Tensor);
+    #[inline(always)]
     fn combine<T: Real>(self, logits: &[T], targets: &[T]) -> Result<(f64, Tensor)> {
-        let (zero, one) = (T::zero(), T::one());
+        let mut gradient = vec![T::zero(); logits.len()];
+        let mut losses = [T::zero(); BLOCK];
         let mut loss = 0.0;
-        let mut gradient = Vec::with_capacity(logits.len());
-        for (&logit, &target) in logits.iter().zip(targets) {
-            let e = (-num_traits::Float::abs(logit)).exp();
-            let mean = if logit >= zero { one / (one + e) } else { e / (one + e) };
-            gradient.push(mean - target);
-            loss += (num_traits::Float::max(logit, zero) - logit * target + e.ln_1p()).widen();
+        for ((gradient, logits), targets) in
+            gradient.chunks_mut(BLOCK).zip(logits.chunks(BLOCK)).zip(targets.chunks(BLOCK))
+        {
+            // Two loops: only the first one vectorises, and sums must keep their order.
+            for (((gradient, loss), &logit), &target) in
+                gradient.iter_mut().zip(&mut losses).zip(logits).zip(targets)
+            {
+                let e = (-num_traits::Float::abs(logit)).exp_of_negative();
+                let mean = (if logit >= T::zero() { T::one() } else { e }) / (T::one() + e);
+                *gradient = mean - target;
+                *loss = num_traits::Float::max(logit, T::zero()) - logit * target + e.ln_1p_of_fraction();
+            }
+            loss += losses[..logits.len()].iter().map(|loss| loss.widen()).sum::<f64>();
         }
         Ok((loss, Tensor::from_vec(gradient, self.shape, &Device::Cpu)?))
     }
@@ -393,6 +442,7 @@ struct GaussianLoss {
 
 impl Combine for GaussianLoss {
     type Output = (f64, Tensor);
+    #[inline(always)]
     fn combine<T: Real>(self, output: &[T], targets: &[T]) -> Result<(f64, Tensor)> {
         let precision = constant::<T>(1.0 / self.variance);
         let mut sum_of_squares = 0.0;

@@ -4,6 +4,7 @@ pub mod activation;
 mod adam;
 pub mod architecture;
 pub mod device;
+pub mod elementary;
 pub mod embedded;
 pub mod file;
 pub(crate) mod kernel;

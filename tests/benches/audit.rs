@@ -28,6 +28,10 @@ use vaecert::sensitivity::encoder_jacobian;
 use vaecert::stats::quadratic_form::QuadraticForm;
 use vaecert::threads::{run_products_on_one_thread, Workers};
 
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const DIM: usize = 784;
 
 fn mnist_net() -> Vae {
