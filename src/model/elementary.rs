@@ -152,7 +152,12 @@ mod tests {
             let (mut bits, last) = (from.to_bits(), to.to_bits());
             while bits <= last {
                 let x = f32::from_bits(bits);
-                let distance = units(f64::from(ours(x)), truth(f64::from(x)), f64::from(f32::EPSILON), f64::from(f32::from_bits(1)));
+                let distance = units(
+                    f64::from(ours(x)),
+                    truth(f64::from(x)),
+                    f64::from(f32::EPSILON),
+                    f64::from(f32::from_bits(1)),
+                );
                 worst = worst.max(distance);
                 bits += 257;
             }

@@ -421,9 +421,7 @@ impl Combine for BernoulliLoss {
             gradient.chunks_mut(BLOCK).zip(logits.chunks(BLOCK)).zip(targets.chunks(BLOCK))
         {
             // Two loops: only the first one vectorises, and sums must keep their order.
-            for (((gradient, loss), &logit), &target) in
-                gradient.iter_mut().zip(&mut losses).zip(logits).zip(targets)
-            {
+            for (((gradient, loss), &logit), &target) in gradient.iter_mut().zip(&mut losses).zip(logits).zip(targets) {
                 let e = (-num_traits::Float::abs(logit)).exp_of_negative();
                 let mean = (if logit >= T::zero() { T::one() } else { e }) / (T::one() + e);
                 *gradient = mean - target;

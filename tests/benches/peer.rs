@@ -1,0 +1,214 @@
+//! The program beside what a user would pick instead: PyTorch (eager) and JAX (jitted), on the same machine, in turns.
+//!
+//! `cargo bench --bench peer`, with Python and its packages torch and jax; `VAECERT_BENCH_PYTHON` names another Python than
+//! `python3`, `VAECERT_BENCH_THREADS` another number of threads than 2, for both sides. The other side's jobs are in
+//! `tests/benches/peer.py`. Prints, per job, the median over rounds of (their time / our time) within a round, so that what
+//! else the machine does touches both; frameworks that are not there are left out.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
+
+use std::io::{BufRead, BufReader, Write};
+use std::num::NonZeroUsize;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use candle_core::{DType, Device, Tensor};
+use vaecert::attack::{Threat, Victim};
+use vaecert::data::Dataset;
+use vaecert::margin::sample_distances;
+use vaecert::model::architecture::{Likelihood, StdLink};
+use vaecert::model::layer::{LayerShape, Map, Windows};
+use vaecert::model::train::{Trainer, TrainingPlan};
+use vaecert::model::{Activation, Architecture, Vae};
+use vaecert::seed::{standard_normal, Seed};
+use vaecert::sensitivity::encoder_jacobian;
+use vaecert::threads::{run_products_on_one_thread, Workers};
+
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const DIM: usize = 784;
+const BATCH: usize = 512;
+const ATTACKED: usize = 64;
+const DRAWS: usize = 10_000;
+const ROUNDS: usize = 7;
+/// Each side's share of a round.
+const BURST: Duration = Duration::from_millis(700);
+const PEERS: [&str; 2] = ["torch", "jax"];
+
+/// A job's name on the other side, in words, and what the program does.
+type Job<'a> = (&'static str, &'static str, Box<dyn FnMut() + 'a>);
+
+fn main() {
+    run_products_on_one_thread();
+    let threads = std::env::var("VAECERT_BENCH_THREADS").ok().and_then(|text| text.parse().ok()).unwrap_or(2);
+    let workers = Workers::new(NonZeroUsize::new(threads)).unwrap();
+    let dense =
+        Vae::initialised(Architecture::preset("paper-mnist", &[28, 28]).unwrap(), Seed(0), &Device::Cpu).unwrap();
+    let convolutional = convolutional();
+    let data = Dataset::new("bench", vec![28, 28], images(BATCH)).unwrap();
+    let mut peer = Peer::start(threads);
+    println!("{threads} threads on either side; median of {ROUNDS} rounds\n");
+    println!("{:<58} {:>10} {:>16} {:>16}", "job", "vaecert", "torch / vaecert", "jax / vaecert");
+    for (name, words, mut ours) in jobs(&dense, &convolutional, &data, &workers) {
+        ours();
+        let mut own = Vec::new();
+        let mut ratios = [vec![], vec![]];
+        for _ in 0..ROUNDS {
+            let time = burst(&mut ours);
+            own.push(time);
+            for (framework, ratios) in PEERS.iter().zip(&mut ratios) {
+                ratios.extend(peer.as_mut().and_then(|peer| peer.time(framework, name)).map(|theirs| theirs / time));
+            }
+        }
+        let shown = ratios.map(|ratios| median(ratios).map_or("–".to_owned(), |ratio| format!("{ratio:.2}")));
+        println!("{words:<58} {:>7.3} ms {:>16} {:>16}", 1e3 * median(own).unwrap(), shown[0], shown[1]);
+    }
+}
+
+fn jobs<'a>(dense: &'a Vae, convolutional: &'a Vae, data: &'a Dataset, workers: &'a Workers) -> Vec<Job<'a>> {
+    let plan = TrainingPlan { epochs: usize::MAX, batch_size: BATCH, learning_rate: 1e-3, beta: 1.0, seed: Seed(0) };
+    let mut trainer = Trainer::new(dense.architecture().clone(), data, plan, &Device::Cpu).unwrap();
+    let double = dense.converted(DType::F64, &Device::Cpu).unwrap();
+    let one = Tensor::from_vec(images(1), (1, DIM), &Device::Cpu).unwrap().to_dtype(DType::F64).unwrap();
+    vec![
+        ("training", "training step, batch 512, Adam", Box::new(move || drop(trainer.run_epoch(workers).unwrap()))),
+        ("attack", "max-damage step, batch 64", gradient(dense, workers)),
+        ("decodes", "10,000 decodes with draws and distances", decodes(dense, DRAWS, workers)),
+        (
+            "jacobian",
+            "encoder Jacobian, double precision",
+            Box::new(move || drop(encoder_jacobian(&double, &one).unwrap())),
+        ),
+        ("convolution_gradient", "convolutional VAE: input gradient, batch 64", gradient(convolutional, workers)),
+        ("convolution_decodes", "convolutional VAE: 1,000 decodes", decodes(convolutional, 1000, workers)),
+    ]
+}
+
+/// The gradient of the mean distance at 64 inputs, in as many parts as there are threads, as an audit has as many inputs at
+/// work.
+fn gradient<'a>(vae: &'a Vae, workers: &'a Workers) -> Box<dyn FnMut() + 'a> {
+    let victim = Victim::new(vae, &images(1), Threat::Mean).unwrap();
+    let attacked = images(ATTACKED);
+    let noise: Vec<f32> = standard_normal(&mut Seed(0).stream("bench/noise"), victim.latent_dim());
+    let parts = workers.threads();
+    Box::new(move || {
+        let part = |i: usize| {
+            let rows = &attacked[ATTACKED * i / parts * DIM..ATTACKED * (i + 1) / parts * DIM];
+            victim.distance_objective(rows, &noise, |distance| (distance, 1.0))
+        };
+        drop(workers.map(parts, part).unwrap());
+    })
+}
+
+/// Distances of draws from the undisturbed reconstruction, in parts likewise.
+fn decodes<'a>(vae: &'a Vae, draws: usize, workers: &'a Workers) -> Box<dyn FnMut() + 'a> {
+    let input = images(1);
+    let victim = Victim::new(vae, &input, Threat::Mean).unwrap();
+    let parts = workers.threads();
+    Box::new(move || {
+        let part = |i: usize| {
+            let share = draws * (i + 1) / parts - draws * i / parts;
+            sample_distances(&victim, &input, share, &mut Seed(0).stream(&format!("bench/draws/{i}")))
+        };
+        drop(workers.map(parts, part).unwrap());
+    })
+}
+
+/// 28×28 → 32 → 64 channels, kernel 4, stride 2, latent 16, and back.
+fn convolutional() -> Vae {
+    let windows = |input, output| Windows {
+        input,
+        output,
+        kernel: [4, 4],
+        stride: [2, 2],
+        dilation: [1, 1],
+        padding: [1, 1],
+        groups: 1,
+    };
+    let layer = |map, activation| LayerShape { map, activation };
+    let dense = |inputs, outputs| Map::Dense { inputs, outputs };
+    let (small, middle, large) = ([64, 7, 7], [32, 14, 14], [1, 28, 28]);
+    let architecture = Architecture {
+        input_shape: vec![28, 28],
+        latent_dim: 16,
+        trunk: vec![
+            layer(Map::Convolution(windows(large, middle)), Activation::Relu),
+            layer(Map::Convolution(windows(middle, small)), Activation::Relu),
+        ],
+        mean_head: vec![layer(dense(64 * 49, 16), Activation::Identity)],
+        std_head: vec![layer(dense(64 * 49, 16), Activation::Identity)],
+        std_link: StdLink::HalfLogVariance,
+        std_floor: 0.0,
+        decoder: vec![
+            layer(dense(16, 64 * 49), Activation::Relu),
+            layer(Map::TransposedConvolution(windows(small, middle)), Activation::Relu),
+            layer(Map::TransposedConvolution(windows(middle, large)), Activation::Identity),
+        ],
+        likelihood: Likelihood::Bernoulli,
+    };
+    let parameter = |(name, shape): (String, Vec<usize>)| {
+        let fan_in: usize = shape.iter().skip(1).product::<usize>().max(16);
+        let draws: Vec<f32> = standard_normal(&mut Seed(0).stream(&name), shape.iter().product());
+        let scaled: Vec<f32> = draws.iter().map(|draw| draw / (fan_in as f32).sqrt()).collect();
+        Tensor::from_vec(scaled, shape, &Device::Cpu).unwrap()
+    };
+    let parameters: Vec<Tensor> = architecture.parameters().into_iter().map(parameter).collect();
+    Vae::from_parameters(architecture, &parameters).unwrap()
+}
+
+/// Values in [0, 1] that stand for images.
+fn images(count: usize) -> Vec<f32> {
+    standard_normal(&mut Seed(0).stream("bench/images"), count * DIM).iter().map(|v: &f32| v.abs().min(1.0)).collect()
+}
+
+/// The median time of one repetition, in seconds.
+fn burst(job: &mut impl FnMut()) -> f64 {
+    let (begin, mut times) = (Instant::now(), Vec::new());
+    while begin.elapsed() < BURST || times.len() < 3 {
+        let start = Instant::now();
+        job();
+        times.push(start.elapsed().as_secs_f64());
+    }
+    median(times).unwrap()
+}
+
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
+}
+
+/// The other side, which waits for its turns.
+struct Peer {
+    program: Child,
+    jobs: ChildStdin,
+    times: BufReader<ChildStdout>,
+}
+
+impl Peer {
+    fn start(threads: usize) -> Option<Self> {
+        let python = std::env::var("VAECERT_BENCH_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/benches/peer.py");
+        let mut command = Command::new(python);
+        command.arg(script).env("VAECERT_BENCH_THREADS", threads.to_string());
+        command.env_remove("RAYON_NUM_THREADS").stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut program = command.spawn().ok()?;
+        let (jobs, times) = (program.stdin.take()?, BufReader::new(program.stdout.take()?));
+        Some(Self { program, jobs, times })
+    }
+
+    fn time(&mut self, framework: &str, job: &str) -> Option<f64> {
+        writeln!(self.jobs, "{framework} {job} {}", BURST.as_secs_f64()).ok()?;
+        let mut answer = String::new();
+        self.times.read_line(&mut answer).ok()?;
+        answer.trim().parse().ok()
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.program.kill();
+        let _ = self.program.wait();
+    }
+}
