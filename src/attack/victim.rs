@@ -9,7 +9,7 @@ use crate::quantity::Threat;
 
 /// Decoder rows computed at once: enough for fast products, few enough to stay in cache. Part of what a run's bytes
 /// depend on.
-const DECODER_ROWS: usize = 256;
+const DECODER_ROWS: usize = 512;
 
 /// An input with its code and its undisturbed reconstruction.
 #[derive(Debug)]

@@ -4,9 +4,11 @@
 //! Frobenius norm, in whatever order the terms are added (Higham, *Accuracy and Stability of Numerical Algorithms*,
 //! 2002, section 3.5). Everything here follows from that, with every bound rounded up.
 
+use nalgebra::{DMatrix, DVector};
+
+use super::factor::Factor;
 use super::verified::{relative_rounding, VerifiedEigen};
 use super::LinalgError;
-use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
 
 /// A matrix known up to `error` in the Frobenius norm.
 #[derive(Debug, Clone)]
@@ -153,11 +155,12 @@ pub(crate) struct CertifiedInverse {
     scale: DVector<f64>,
     /// DKD; its diagonal entries may differ from the truth by one rounding each.
     matrix: EnclosedMatrix,
-    factor: Cholesky<f64, Dyn>,
+    /// Of DKD − cI with a tiny c: it proves K positive definite, and solves nearly as well as a factor of DKD.
+    factor: Factor,
 }
 
 /// The smallest eigenvalue that is asked of DKD.
-const SMALLEST_EIGENVALUE: f64 = 1e-9;
+const SMALLEST_EIGENVALUE: f64 = 1e-11;
 
 impl CertifiedInverse {
     /// Factors K, whose diagonal entries are rounded once each; none where it is not certainly positive definite.
@@ -175,8 +178,7 @@ impl CertifiedInverse {
         for i in 0..size {
             shifted[(i, i)] = (shifted[(i, i)] - shift).next_down();
         }
-        shifted.cholesky()?;
-        let factor = matrix.clone().cholesky()?;
+        let factor = Factor::new(shifted)?;
         Some(Self { scale, matrix: EnclosedMatrix { value: matrix, error }, factor })
     }
 
@@ -189,7 +191,9 @@ impl CertifiedInverse {
 
     /// X ≈ N K⁻¹.
     pub(crate) fn solve_right(&self, rows: &DMatrix<f64>) -> DMatrix<f64> {
-        self.scaled(&self.factor.solve(&self.scaled(rows).transpose()).transpose())
+        let mut solved = self.scaled(rows);
+        self.factor.solve_right(&mut solved);
+        self.scaled(&solved)
     }
 
     /// N K⁻¹ Nᵀ, which D leaves unchanged. With B ≈ N K⁻¹ and F = N − BK it is BNᵀ + F K⁻¹ Nᵀ, and the second term has
@@ -199,7 +203,9 @@ impl CertifiedInverse {
             value: self.scaled(&rows.value),
             error: rounded_up(rows.error * self.scale.max() + underflow(rows.value.len(), 1)),
         };
-        let solved = EnclosedMatrix::exact(self.factor.solve(&rows.value.transpose()).transpose());
+        let mut solved = rows.value.clone();
+        self.factor.solve_right(&mut solved);
+        let solved = EnclosedMatrix::exact(solved);
         let product = solved.times(&self.matrix);
         let rest = EnclosedMatrix { value: -product.value, error: product.error }.plus(&rows);
         let (residual, size) = (frobenius_upper(&rest.value) + rest.error, frobenius_upper(&solved.value));

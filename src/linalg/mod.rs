@@ -3,6 +3,7 @@
 //! Norms and what [`spectral`] gives are estimates: accurate, but without a proved side. [`verified`] encloses.
 
 mod enclosed;
+mod factor;
 mod norms;
 pub mod spectral;
 pub mod verified;

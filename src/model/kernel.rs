@@ -356,9 +356,12 @@ impl Combine for RowDistances {
     type Output = Vec<f64>;
     #[inline(always)]
     fn combine<T: Real>(self, points: &[T], reference: &[T]) -> Result<Vec<f64>> {
-        Ok(rows_with_reference(points, reference, self.width)
-            .map(|(row, reference)| distance(row, reference))
-            .collect())
+        let mut distances = Vec::with_capacity(points.len() / self.width.max(1));
+        // A loop, not a chain of adapters, which would be compiled apart from it and for no vectors.
+        for (row, reference) in rows_with_reference(points, reference, self.width) {
+            distances.push(distance(row, reference));
+        }
+        Ok(distances)
     }
 }
 
