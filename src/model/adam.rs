@@ -85,7 +85,7 @@ impl Update for ParameterUpdate {
             (constant::<T>(self.rate), constant::<T>(self.second_scale), constant::<T>(EPSILON));
         let (first, second) = moments.split_at(parameter.len());
         for ((w, &m), &v) in parameter.iter_mut().zip(first).zip(second) {
-            *w = *w - rate * m / ((v * second_scale).sqrt() + epsilon);
+            *w -= rate * m / ((v * second_scale).sqrt() + epsilon);
         }
     }
 }
@@ -105,7 +105,7 @@ impl Update for Add {
     #[inline(always)]
     fn update<T: Real>(&self, target: &mut [T], source: &[T]) {
         for (target, &source) in target.iter_mut().zip(source) {
-            *target = *target + source;
+            *target += source;
         }
     }
 }

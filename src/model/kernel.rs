@@ -283,7 +283,7 @@ impl Update for MultiplyBySlope {
         #[inline(always)]
         fn all<T: Real>(target: &mut [T], output: &[T], slope: impl Fn(T) -> T) {
             for (value, &h) in target.iter_mut().zip(output) {
-                *value = *value * slope(h);
+                *value *= slope(h);
             }
         }
         match self.activation {

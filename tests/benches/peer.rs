@@ -73,7 +73,7 @@ fn jobs<'a>(dense: &'a Vae, convolutional: &'a Vae, data: &'a Dataset, workers: 
     let double = dense.converted(DType::F64, &Device::Cpu).unwrap();
     let one = Tensor::from_vec(images(1), (1, DIM), &Device::Cpu).unwrap().to_dtype(DType::F64).unwrap();
     vec![
-        ("training", "training step, batch 512, Adam", Box::new(move || drop(trainer.run_epoch(workers).unwrap()))),
+        ("training", "training step, batch 512, Adam", Box::new(move || _ = trainer.run_epoch(workers).unwrap())),
         ("attack", "max-damage step, batch 64", gradient(dense, workers)),
         ("decodes", "10,000 decodes with draws and distances", decodes(dense, DRAWS, workers)),
         (
