@@ -37,7 +37,7 @@ pub use exit_code::ExitCode;
 
 use args::{Arguments, Command};
 use failure::Failure;
-use settings::{settled, Settled};
+use settings::{settled, typed_value, Settled};
 use terminal::{write_error, Terminal};
 
 use crate::threads::run_products_on_one_thread;
@@ -94,10 +94,8 @@ pub fn run() -> std::process::ExitCode {
 /// The colours asked for, before anything is parsed: errors of parsing have them too.
 fn color(typed: &[OsString]) -> ColorChoice {
     let words: Vec<_> = typed.iter().map(|word| word.to_string_lossy()).collect();
-    let joined = words.iter().find_map(|word| word.strip_prefix("--color="));
-    let apart =
-        words.iter().position(|word| word == "--color").and_then(|place| words.get(place + 1).map(|word| &**word));
-    let asked = joined.or(apart).map(str::to_owned).or_else(|| std::env::var("VAECERT_COLOR").ok());
+    let words: Vec<&str> = words.iter().map(|word| &**word).collect();
+    let asked = typed_value(&words, "color").or_else(|| std::env::var("VAECERT_COLOR").ok());
     asked.and_then(|word| ColorChoice::from_str(&word, false).ok()).unwrap_or(ColorChoice::Auto)
 }
 

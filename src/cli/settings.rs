@@ -139,7 +139,7 @@ fn takes_next_word(command: &Command, word: &str) -> bool {
 }
 
 /// What was typed behind an option.
-fn typed_value(words: &[&str], option: &str) -> Option<String> {
+pub(super) fn typed_value(words: &[&str], option: &str) -> Option<String> {
     let flag = format!("--{option}");
     let joined = words.iter().find_map(|word| word.strip_prefix(&flag)?.strip_prefix('='));
     let apart = || words.iter().position(|word| *word == flag).and_then(|place| words.get(place + 1).copied());
