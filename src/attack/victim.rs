@@ -7,10 +7,6 @@ use crate::model::vae::Code;
 use crate::model::Vae;
 use crate::quantity::Threat;
 
-/// Decoder rows computed at once: enough for fast products, few enough to stay in cache. Part of what a run's bytes
-/// depend on.
-const DECODER_ROWS: usize = 512;
-
 /// An input with its code and its undisturbed reconstruction.
 #[derive(Debug)]
 pub struct Victim<'a> {
@@ -64,9 +60,11 @@ impl<'a> Victim<'a> {
         let latents = latents(&mean, &std, &self.rows(noise, self.latent_dim())?)?;
         let rows = latents.dim(0)?;
         let mut distances = Vec::with_capacity(rows);
-        for start in (0..rows).step_by(DECODER_ROWS) {
-            let block = latents.narrow(0, start, DECODER_ROWS.min(rows - start))?;
-            let points = self.vae.decoder_mean().forward(&block)?;
+        let decoder = self.vae.decoder_mean();
+        let rows_at_once = decoder.rows_at_once();
+        for start in (0..rows).step_by(rows_at_once) {
+            let block = latents.narrow(0, start, rows_at_once.min(rows - start))?;
+            let points = decoder.forward(&block)?;
             distances.extend(kernel::row_distances(&points, &self.reconstruction)?);
         }
         Ok(distances)
@@ -92,9 +90,10 @@ impl<'a> Victim<'a> {
         let latents = latents(&trace.code.mean, &std, &noise)?;
         let mut values = vec![0.0; rows];
         let mut gradients = Vec::new();
-        for start in (0..rows * draws).step_by(DECODER_ROWS) {
-            let block = latents.narrow(0, start, DECODER_ROWS.min(rows * draws - start))?;
-            let decoder = self.vae.decoder_mean();
+        let decoder = self.vae.decoder_mean();
+        let rows_at_once = decoder.rows_at_once();
+        for start in (0..rows * draws).step_by(rows_at_once) {
+            let block = latents.narrow(0, start, rows_at_once.min(rows * draws - start))?;
             let decoded = decoder.trace(&block)?;
             let distances = kernel::row_distances(decoded.output(), &self.reconstruction)?;
             let mut scales = Vec::with_capacity(distances.len());

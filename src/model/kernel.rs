@@ -1,24 +1,185 @@
 //! The narrow interface between networks and arithmetic: product, bias and activation, forwards and backwards.
 //!
 //! Every function takes and returns row-major batches `[rows, width]`. On the CPU the elementwise part runs in one
-//! pass over memory; on any other device it is plain candle. Nothing outside this file and [`super::adam`] looks
-//! inside a tensor's storage, so faster kernels replace these functions and nothing else.
+//! pass over memory; on any other device it is plain candle. Weights that do not change any more are laid out for the
+//! processor once, and what follows their product happens while its values are at hand. Nothing outside this file and
+//! [`super::adam`] looks inside a tensor's storage, so faster kernels replace these functions and nothing else.
+
+use std::ops::Range;
+use std::sync::OnceLock;
 
 use candle_core::{bail, CpuStorage, DType, Device, InplaceOp2, Layout, Result, Storage, Tensor};
 use pulp::{Arch, Simd, WithSimd};
 
 use super::activation::{constant, Activation};
+use super::direct::{Direct, Direction};
 use super::elementary::Elementary;
+use super::layer::Windows;
+use super::product::{multiply, Finish, Lanes, Packed};
 
-/// φ(x Wᵀ + b). `input`: `[rows, in]`; `weight`: `[out, in]`; `bias`: `[out]`. Returns `[rows, out]`.
-pub(crate) fn dense(input: &Tensor, weight: &Tensor, bias: &Tensor, activation: Activation) -> Result<Tensor> {
-    let output = input.matmul(&weight.t()?)?;
-    same_width(&output, bias.dim(0)?)?;
-    add_and_activate(output, bias, activation)
+/// Slopes with which a derivative is multiplied on its way: φ′ at `output` `[rows, width]`.
+#[derive(Clone, Copy)]
+pub(crate) struct Slopes<'a> {
+    pub(crate) output: &'a Tensor,
+    pub(crate) activation: Activation,
+}
+
+/// What follows a product.
+#[derive(Clone, Copy)]
+pub(crate) enum Then<'a> {
+    Nothing,
+    /// φ(· + bias), `[width]`.
+    Activate(&'a Tensor, Activation),
+    Slopes(Slopes<'a>),
+}
+
+impl Then<'_> {
+    /// Applies it to `[rows, width]`, whose memory must be shared with nobody.
+    pub(crate) fn apply(self, values: Tensor) -> Result<Tensor> {
+        match self {
+            Self::Nothing => Ok(values),
+            Self::Activate(bias, activation) => add_and_activate(values, bias, activation),
+            Self::Slopes(Slopes { output, activation }) => times_slope(values, output, activation),
+        }
+    }
+}
+
+/// A linear map on the CPU whose weights have been laid out in one precision.
+#[derive(Debug)]
+enum Frozen<T> {
+    Product(Packed<T>),
+    Convolution(Direct<T>),
+}
+
+#[derive(Debug)]
+enum AnyFrozen {
+    Single(Frozen<f32>),
+    Double(Frozen<f64>),
+}
+
+/// A linear map with weights that do not change any more and its adjoint; each is laid out when it is first used.
+#[derive(Debug, Default)]
+pub(crate) struct FrozenMap {
+    forward: OnceLock<Option<AnyFrozen>>,
+    adjoint: OnceLock<Option<AnyFrozen>>,
+}
+
+impl FrozenMap {
+    /// x Wᵀ, or the windows' convolution, for `Forward`, otherwise the adjoint; then what follows. None if it cannot be done
+    /// here: on another device than the CPU, in another precision, or where the plain way is better.
+    pub(crate) fn apply(
+        &self,
+        input: &Tensor,
+        weight: &Tensor,
+        windows: Option<&Windows>,
+        direction: Direction,
+        then: Then,
+    ) -> Result<Option<Tensor>> {
+        if !is_cpu(weight) || !is_cpu(input) || weight.dtype() != input.dtype() {
+            return Ok(None);
+        }
+        let cell = match direction {
+            Direction::Forward => &self.forward,
+            Direction::Adjoint => &self.adjoint,
+        };
+        if cell.get().is_none() {
+            let frozen = match weight.dtype() {
+                DType::F32 => Frozen::of(weight, windows, direction)?.map(AnyFrozen::Single),
+                DType::F64 => Frozen::of(weight, windows, direction)?.map(AnyFrozen::Double),
+                _ => None,
+            };
+            // Another thread's is the same.
+            _ = cell.set(frozen);
+        }
+        match cell.get() {
+            Some(Some(AnyFrozen::Single(frozen))) => frozen.apply(input, then).map(Some),
+            Some(Some(AnyFrozen::Double(frozen))) => frozen.apply(input, then).map(Some),
+            _ => Ok(None),
+        }
+    }
+}
+
+impl<T: Real> Frozen<T> {
+    fn of(weight: &Tensor, windows: Option<&Windows>, direction: Direction) -> Result<Option<Self>> {
+        with_values(weight, |values: &[T]| {
+            if let Some(windows) = windows {
+                return Ok(Direct::new(windows, values, direction).map(Self::Convolution));
+            }
+            let (outputs, inputs) = weight.dims2()?;
+            Ok(Some(Self::Product(match direction {
+                Direction::Forward => Packed::new(inputs, outputs, |i, j| values[j * inputs + i]),
+                Direction::Adjoint => Packed::new(outputs, inputs, |i, j| values[i * inputs + j]),
+            })))
+        })
+    }
+
+    fn apply(&self, input: &Tensor, then: Then) -> Result<Tensor> {
+        let (rows, width) = input.dims2()?;
+        let (inputs, outputs) = match self {
+            Self::Product(packed) => (packed.depth(), packed.columns()),
+            Self::Convolution(direct) => (direct.inputs(), direct.outputs()),
+        };
+        if width != inputs {
+            bail!("shapes disagree: rows of {width} values where {inputs} were expected");
+        }
+        let apply = |then: ThenValues<T>| {
+            let values = with_values(input, |input: &[T]| {
+                Ok(match self {
+                    Self::Product(packed) => multiply(input, packed, &then),
+                    Self::Convolution(direct) => direct.apply(input, &then),
+                })
+            })?;
+            Tensor::from_vec(values, (rows, outputs), &Device::Cpu)
+        };
+        let expected = |tensor: &Tensor, shape: &[usize]| match tensor.dims() == shape {
+            true => Ok(()),
+            false => bail!("shapes disagree: {:?} and {shape:?}", tensor.dims()),
+        };
+        match then {
+            Then::Nothing => apply(ThenValues::Nothing),
+            Then::Activate(bias, activation) => {
+                expected(bias, &[outputs])?;
+                with_values(bias, |bias| apply(ThenValues::Activate(bias, AddBiasAndActivate { activation })))
+            }
+            Then::Slopes(Slopes { output, activation }) => {
+                expected(output, &[rows, outputs])?;
+                with_values(output, |output| apply(ThenValues::Slopes(output, outputs, MultiplyBySlope { activation })))
+            }
+        }
+    }
+}
+
+/// [`Then`] with the numbers in hand.
+enum ThenValues<'a, T> {
+    Nothing,
+    Activate(&'a [T], AddBiasAndActivate),
+    /// Outputs, and their number per row.
+    Slopes(&'a [T], usize, MultiplyBySlope),
+}
+
+impl<T: Real> Finish<T> for ThenValues<'_, T> {
+    #[inline(always)]
+    fn finish(&self, row: usize, columns: Range<usize>, values: &mut [T]) {
+        match self {
+            Self::Nothing => {}
+            Self::Activate(bias, update) => update.update(values, &bias[columns]),
+            Self::Slopes(output, width, update) => update.update(values, &output[row * width..][columns]),
+        }
+    }
+}
+
+/// The values of a tensor on the CPU, in their order.
+fn with_values<T: Real, R>(tensor: &Tensor, use_values: impl FnOnce(&[T]) -> Result<R>) -> Result<R> {
+    let tensor = tensor.contiguous()?;
+    let (storage, layout) = tensor.storage_and_layout();
+    let Storage::Cpu(values) = &*storage else { bail!("expected a tensor on the CPU") };
+    let (begin, end) = contiguous(layout)?;
+    use_values(&values.as_slice::<T>()?[begin..end])
 }
 
 /// φ(a + b) where `bias` `[width]` fits the last axis of `a`, whose memory must be shared with nobody.
 pub(crate) fn add_and_activate(a: Tensor, bias: &Tensor, activation: Activation) -> Result<Tensor> {
+    same_width(&a, bias.dim(0)?)?;
     if is_cpu(&a) {
         a.inplace_op2(bias, &OnCpu(&AddBiasAndActivate { activation }))?;
         return Ok(a);
@@ -38,11 +199,6 @@ pub(crate) fn times_slope(gradient: Tensor, output: &Tensor, activation: Activat
         return Ok(gradient);
     }
     gradient.mul(&slope(output, activation)?)
-}
-
-/// The gradient with respect to the input of a product: `gradient` W. `[rows, out]` → `[rows, in]`.
-pub(crate) fn input_gradient(gradient: &Tensor, weight: &Tensor) -> Result<Tensor> {
-    gradient.matmul(weight)
 }
 
 /// The gradients with respect to weight and bias: (`gradient`ᵀ x, column sums). Returns (`[out, in]`, `[out]`).
@@ -287,6 +443,7 @@ impl Update for MultiplyBySlope {
             }
         }
         match self.activation {
+            Activation::Identity => {}
             Activation::Relu => all(target, output, |h| Activation::Relu.slope_at_output(h)),
             Activation::Sigmoid => all(target, output, |h| Activation::Sigmoid.slope_at_output(h)),
             other => all(target, output, |h| other.slope_at_output(h)),
@@ -301,7 +458,7 @@ pub(crate) trait Combine {
 }
 
 /// The element types of a network.
-pub(crate) trait Real: Elementary + candle_core::WithDType {
+pub(crate) trait Real: Elementary + Lanes + candle_core::WithDType {
     /// Exact for f32 and f64.
     fn widen(self) -> f64;
 }

@@ -4,6 +4,7 @@ pub mod activation;
 mod adam;
 pub mod architecture;
 pub mod device;
+mod direct;
 pub mod elementary;
 pub mod embedded;
 pub mod file;
@@ -12,6 +13,7 @@ pub mod layer;
 pub mod network;
 pub mod objective;
 mod places;
+mod product;
 pub mod train;
 pub mod vae;
 

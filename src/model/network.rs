@@ -1,21 +1,31 @@
 //! A feed-forward network as an explicit list of layers: forwards, tangents, gradients.
 
+use std::sync::Arc;
+
 use candle_core::{Result, Tensor};
 
 use super::activation::Activation;
-use super::kernel;
+use super::direct::Direction;
+use super::kernel::{self, FrozenMap, Slopes, Then};
 use super::layer::{LayerShape, Map};
 use super::places::Places;
+
+/// Values of a layer's output that stay in cache, and limits of the rows at once.
+const CACHED_VALUES: usize = 1 << 17;
+const LEAST_ROWS: usize = 16;
+const MOST_ROWS: usize = 512;
 
 /// One layer with its parameters: h = φ(map(x)).
 #[derive(Debug, Clone)]
 pub struct Layer {
     /// Map and activation.
     pub shape: LayerShape,
-    /// In the order of [`Map::parameters`].
+    /// In the order of [`Map::parameters`]. Their values must stay as they are: they are laid out for products once.
     pub parameters: Vec<Tensor>,
     /// Where the map reads its input, for maps that are not dense.
     places: Option<Places>,
+    /// The weights of a dense layer, laid out for products; none if they may change.
+    frozen: Option<Arc<FrozenMap>>,
 }
 
 impl Layer {
@@ -35,7 +45,7 @@ impl Layer {
             }
         }
         let places = Places::of(&shape.map, &parameters)?;
-        Ok(Self { shape, parameters, places })
+        Ok(Self { shape, parameters, places, frozen: Some(Arc::default()) })
     }
 
     /// A dense layer h = φ(W x + b): `weight` `[out, in]`, `bias` `[out]`.
@@ -67,32 +77,52 @@ impl Layer {
         self.places.as_ref().map_or(Ok(None), |places| places.gaps(rows, input))
     }
 
-    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+    /// The layer's output: `[rows, in]` → `[rows, out]`.
+    pub(crate) fn forward(&self, input: &Tensor) -> Result<Tensor> {
         self.applied(input, self.shape.activation)
     }
 
     fn applied(&self, input: &Tensor, activation: Activation) -> Result<Tensor> {
         match (&self.places, &self.parameters[..]) {
-            (None, [weight, bias]) => kernel::dense(input, weight, bias, activation),
+            (None, [_, bias]) => self.product(input, Direction::Forward, Then::Activate(bias, activation)),
             (Some(places), parameters) => places.forward(input, parameters, activation),
             (None, _) => candle_core::bail!("a dense layer has a weight and a bias"),
         }
     }
 
-    /// The map's derivative at `input` along `tangent`, without the activation.
-    pub(crate) fn linear(&self, tangent: &Tensor, input: &Tensor) -> Result<Tensor> {
+    /// The map's derivative at `input` along `tangent`, without the activation; then what follows.
+    pub(crate) fn linear(&self, tangent: &Tensor, input: &Tensor, then: Then) -> Result<Tensor> {
         match &self.places {
-            None => tangent.matmul(&self.parameters[0].t()?),
-            Some(places) => places.linear(tangent, input, &self.parameters),
+            None => self.product(tangent, Direction::Forward, then),
+            Some(places) => places.linear(tangent, input, &self.parameters, then),
         }
     }
 
-    /// The adjoint of [`Layer::linear`]: `[rows, out]` → `[rows, in]`.
-    fn adjoint(&self, gradient: &Tensor, input: &Tensor) -> Result<Tensor> {
+    /// The adjoint of [`Layer::linear`]: `[rows, out]` → `[rows, in]`; then what follows.
+    pub(crate) fn adjoint(&self, gradient: &Tensor, input: &Tensor, then: Then) -> Result<Tensor> {
         match &self.places {
-            None => kernel::input_gradient(gradient, &self.parameters[0]),
-            Some(places) => places.adjoint(gradient, input, &self.parameters),
+            None => self.product(gradient, Direction::Adjoint, then),
+            Some(places) => places.adjoint(gradient, input, &self.parameters, then),
         }
+    }
+
+    /// A product with a dense layer's weight.
+    fn product(&self, input: &Tensor, direction: Direction, then: Then) -> Result<Tensor> {
+        let weight = &self.parameters[0];
+        if let Some(frozen) = &self.frozen {
+            if let Some(output) = frozen.apply(input, weight, None, direction, then)? {
+                return Ok(output);
+            }
+        }
+        match direction {
+            Direction::Forward => then.apply(input.matmul(&weight.t()?)?),
+            Direction::Adjoint => then.apply(input.matmul(weight)?),
+        }
+    }
+
+    /// The same layer for weights that change in place.
+    pub(crate) fn in_training(&self) -> Self {
+        Self { frozen: None, places: self.places.as_ref().map(Places::in_training), ..self.clone() }
     }
 }
 
@@ -160,6 +190,12 @@ impl Network {
         &self.layers
     }
 
+    /// Rows to compute at once where there are many: enough for fast products, few enough to stay in cache.
+    pub(crate) fn rows_at_once(&self) -> usize {
+        let widest = self.layers.iter().map(|layer| layer.shape.map.outputs()).max().unwrap_or(1);
+        (CACHED_VALUES / widest).clamp(LEAST_ROWS, MOST_ROWS)
+    }
+
     /// The output for a batch: `[rows, in]` → `[rows, out]`.
     ///
     /// # Errors
@@ -193,8 +229,7 @@ impl Network {
     pub fn tangent(&self, trace: &Trace, tangent: &Tensor) -> Result<Tensor> {
         let mut tangent = tangent.clone();
         for (i, layer) in self.layers.iter().enumerate() {
-            tangent = layer.linear(&tangent, trace.layer_input(i))?;
-            tangent = kernel::times_slope(tangent, trace.layer_output(i), layer.activation())?;
+            tangent = layer.linear(&tangent, trace.layer_input(i), Then::Slopes(self.slopes(trace, i)))?;
         }
         Ok(tangent)
     }
@@ -205,12 +240,21 @@ impl Network {
     /// # Errors
     /// If shapes, types or devices disagree.
     pub fn pull_back(&self, trace: &Trace, gradient: Tensor) -> Result<Tensor> {
-        let mut gradient = gradient;
+        let Some(last) = self.layers.len().checked_sub(1) else { return Ok(gradient) };
+        let mut gradient = Then::Slopes(self.slopes(trace, last)).apply(gradient)?;
         for (i, layer) in self.layers.iter().enumerate().rev() {
-            gradient = kernel::times_slope(gradient, trace.layer_output(i), layer.activation())?;
-            gradient = layer.adjoint(&gradient, trace.layer_input(i))?;
+            gradient = layer.adjoint(&gradient, trace.layer_input(i), self.slopes_in_front(trace, i))?;
         }
         Ok(gradient)
+    }
+
+    fn slopes<'a>(&self, trace: &'a Trace, layer: usize) -> Slopes<'a> {
+        Slopes { output: trace.layer_output(layer), activation: self.layers[layer].activation() }
+    }
+
+    /// What a gradient meets in front of a layer.
+    fn slopes_in_front<'a>(&self, trace: &'a Trace, layer: usize) -> Then<'a> {
+        layer.checked_sub(1).map_or(Then::Nothing, |before| Then::Slopes(self.slopes(trace, before)))
     }
 
     /// The gradients with respect to every layer's parameters (first layer first), summed over rows, and, where
@@ -224,15 +268,17 @@ impl Network {
         gradient: Tensor,
         input_wanted: bool,
     ) -> Result<(Option<Tensor>, Vec<DenseGradient>)> {
-        let mut gradient = gradient;
+        let mut gradient = match self.layers.len().checked_sub(1) {
+            Some(last) => Then::Slopes(self.slopes(trace, last)).apply(gradient)?,
+            None => gradient,
+        };
         let mut gradients = Vec::with_capacity(self.layers.len());
         for (i, layer) in self.layers.iter().enumerate().rev() {
             let Map::Dense { .. } = layer.shape.map else { candle_core::bail!("only dense layers are trained here") };
-            gradient = kernel::times_slope(gradient, trace.layer_output(i), layer.activation())?;
             let (weight, bias) = kernel::parameter_gradients(&gradient, &trace.values[i])?;
             gradients.push(DenseGradient { weight, bias });
             if i > 0 || input_wanted {
-                gradient = layer.adjoint(&gradient, trace.layer_input(i))?;
+                gradient = layer.adjoint(&gradient, trace.layer_input(i), self.slopes_in_front(trace, i))?;
             }
         }
         gradients.reverse();
@@ -243,6 +289,11 @@ impl Network {
     #[must_use]
     pub fn is_affine(&self) -> bool {
         self.layers.iter().all(|layer| layer.shape.map.is_affine() && layer.activation() == Activation::Identity)
+    }
+
+    /// The same network, for weights that change in place.
+    pub(crate) fn in_training(&self) -> Self {
+        Self { layers: self.layers.iter().map(Layer::in_training).collect() }
     }
 
     /// The same network with another activation after its last layer; weights are shared, not copied.

@@ -1,15 +1,17 @@
-//! Maps that are not full matrices, on batches: convolutions as a selection of places followed by a product.
+//! Maps that are not full matrices, on batches.
 //!
-//! A convolution's input is spread out so that each window becomes a column, `[rows, window, windows]`, and multiplied by
-//! the weight from the left; its adjoint multiplies by the transpose and adds the places up again. A row's arithmetic does
-//! not depend on the other rows, and no more than [`SPREAD`] values are spread out at a time.
+//! On the CPU convolutions go the way of [`super::direct`]. Otherwise a convolution's input is spread out so that each window
+//! becomes a column, `[rows, window, windows]`, and multiplied by the weight from the left; its adjoint multiplies by the
+//! transpose and adds the places up again. A row's arithmetic does not depend on the other rows, and no more than [`SPREAD`]
+//! values are spread out at a time.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use candle_core::{bail, Device, Result, Tensor};
 
 use super::activation::Activation;
-use super::kernel::{self, on_cpu, Combine, Real};
+use super::direct::Direction;
+use super::kernel::{self, on_cpu, Combine, FrozenMap, Real, Then};
 use super::layer::{product, Map, Windows};
 
 /// Values spread out at a time: a few megabytes.
@@ -34,8 +36,10 @@ pub(crate) enum Places {
 #[derive(Debug, Clone)]
 pub(crate) struct Spread {
     windows: Windows,
-    /// Per group `[input channels / groups · kernel, windows]`.
-    groups: Vec<Index>,
+    /// The weights, laid out for the CPU; none if they may change.
+    frozen: Option<Arc<FrozenMap>>,
+    /// Per group `[input channels / groups · kernel, windows]`; made when first used.
+    groups: Arc<OnceLock<Vec<Index>>>,
     /// The bias once per output of the layer, `[outputs]`.
     bias: Tensor,
 }
@@ -73,26 +77,37 @@ impl Places {
         }))
     }
 
+    /// The same for weights that change in place.
+    pub(crate) fn in_training(&self) -> Self {
+        let mut places = self.clone();
+        if let Self::Convolution(spread) | Self::Transposed(spread) = &mut places {
+            spread.frozen = None;
+        }
+        places
+    }
+
     /// φ(map(x)): `[rows, in]` → `[rows, out]`.
     pub(crate) fn forward(&self, input: &Tensor, parameters: &[Tensor], activation: Activation) -> Result<Tensor> {
-        let output = self.linear(input, input, parameters)?;
         match self {
             Self::Convolution(spread) | Self::Transposed(spread) => {
-                kernel::add_and_activate(output, &spread.bias, activation)
+                self.linear(input, input, parameters, Then::Activate(&spread.bias, activation))
             }
-            Self::Gather(_) | Self::MaxPool { .. } => kernel::activate(&output, activation),
+            Self::Gather(_) | Self::MaxPool { .. } => {
+                kernel::activate(&self.linear(input, input, parameters, Then::Nothing)?, activation)
+            }
         }
     }
 
-    /// The map's derivative at `input` along `tangent`; for all but a maximum, which is its own derivative along its
-    /// input, the map without its bias.
-    pub(crate) fn linear(&self, tangent: &Tensor, input: &Tensor, parameters: &[Tensor]) -> Result<Tensor> {
+    /// The map's derivative at `input` along `tangent`, then what follows; for all but a maximum, which is its own
+    /// derivative along its input, the map without its bias.
+    pub(crate) fn linear(&self, tangent: &Tensor, input: &Tensor, parameters: &[Tensor], then: Then) -> Result<Tensor> {
         match self {
-            Self::Convolution(spread) => spread.forward(tangent, &parameters[0]),
-            Self::Transposed(spread) => spread.backward(tangent, &parameters[0]),
-            Self::Gather(index) => index.select(tangent),
-            Self::MaxPool { index, kernel } => index
-                .on_host(tangent, input, |tangent, input| on_cpu(tangent, input, Winners { index, kernel: *kernel })),
+            Self::Convolution(spread) => spread.apply(tangent, &parameters[0], Direction::Forward, then),
+            Self::Transposed(spread) => spread.apply(tangent, &parameters[0], Direction::Adjoint, then),
+            Self::Gather(index) => then.apply(index.select(tangent)?),
+            Self::MaxPool { index, kernel } => then.apply(index.on_host(tangent, input, |tangent, input| {
+                on_cpu(tangent, input, Winners { index, kernel: *kernel })
+            })?),
         }
     }
 
@@ -102,15 +117,21 @@ impl Places {
         index.on_host(rows, input, |rows, input| on_cpu(rows, input, Gaps { index, kernel: *kernel })).map(Some)
     }
 
-    /// The adjoint of [`Places::linear`]: `[rows, out]` → `[rows, in]`.
-    pub(crate) fn adjoint(&self, gradient: &Tensor, input: &Tensor, parameters: &[Tensor]) -> Result<Tensor> {
+    /// The adjoint of [`Places::linear`]: `[rows, out]` → `[rows, in]`; then what follows.
+    pub(crate) fn adjoint(
+        &self,
+        gradient: &Tensor,
+        input: &Tensor,
+        parameters: &[Tensor],
+        then: Then,
+    ) -> Result<Tensor> {
         match self {
-            Self::Convolution(spread) => spread.backward(gradient, &parameters[0]),
-            Self::Transposed(spread) => spread.forward(gradient, &parameters[0]),
-            Self::Gather(index) => index.accumulate(gradient),
-            Self::MaxPool { index, kernel } => index.on_host(gradient, input, |gradient, input| {
+            Self::Convolution(spread) => spread.apply(gradient, &parameters[0], Direction::Adjoint, then),
+            Self::Transposed(spread) => spread.apply(gradient, &parameters[0], Direction::Forward, then),
+            Self::Gather(index) => then.apply(index.accumulate(gradient)?),
+            Self::MaxPool { index, kernel } => then.apply(index.on_host(gradient, input, |gradient, input| {
                 on_cpu(gradient, input, ToWinners { index, kernel: *kernel })
-            }),
+            })?),
         }
     }
 }
@@ -143,20 +164,41 @@ fn flat(windows: &Windows, channel: usize, window: [usize; 2], offset: [usize; 2
 
 impl Spread {
     fn new(windows: Windows, bias: &Tensor, output: &[usize; 3]) -> Result<Self> {
-        let channels = windows.input[0] / windows.groups;
-        let groups = (0..windows.groups).map(|group| {
-            let mut places = Vec::new();
-            for channel in group * channels..(group + 1) * channels {
-                each_offset(&windows, |offset| {
-                    each_window(&windows, |window| places.push(flat(&windows, channel, window, offset)));
-                });
-            }
-            Index::new(product(&windows.input), places, bias.device())
-        });
-        let groups = groups.collect::<Result<_>>()?;
         let area = output[1] * output[2];
         let bias = bias.unsqueeze(1)?.broadcast_as((output[0], area))?.flatten_all()?.contiguous()?;
-        Ok(Self { windows, groups, bias })
+        Ok(Self { windows, frozen: Some(Arc::default()), groups: Arc::default(), bias })
+    }
+
+    fn groups(&self) -> Result<&[Index]> {
+        if self.groups.get().is_none() {
+            let windows = &self.windows;
+            let channels = windows.input[0] / windows.groups;
+            let groups = (0..windows.groups).map(|group| {
+                let mut places = Vec::new();
+                for channel in group * channels..(group + 1) * channels {
+                    each_offset(windows, |offset| {
+                        each_window(windows, |window| places.push(flat(windows, channel, window, offset)));
+                    });
+                }
+                Index::new(product(&windows.input), places, self.bias.device())
+            });
+            // Another thread's are the same.
+            _ = self.groups.set(groups.collect::<Result<_>>()?);
+        }
+        Ok(self.groups.get().map_or(&[], Vec::as_slice))
+    }
+
+    /// The convolution without its bias, or its adjoint; then what follows.
+    fn apply(&self, input: &Tensor, weight: &Tensor, direction: Direction, then: Then) -> Result<Tensor> {
+        if let Some(frozen) = &self.frozen {
+            if let Some(output) = frozen.apply(input, weight, Some(&self.windows), direction, then)? {
+                return Ok(output);
+            }
+        }
+        then.apply(match direction {
+            Direction::Forward => self.forward(input, weight)?,
+            Direction::Adjoint => self.backward(input, weight)?,
+        })
     }
 
     /// The number of windows, and for each group the weight `[output channels / groups, window]`.
@@ -168,7 +210,7 @@ impl Spread {
     /// A few rows at a time.
     fn in_parts(&self, rows: &Tensor, part: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
         let count = rows.dim(0)?;
-        let spread = self.groups.first().map_or(1, |index| index.places.len()).max(1);
+        let spread = self.groups()?.first().map_or(1, |index| index.places.len()).max(1);
         let size = (SPREAD / spread).max(1);
         if count <= size {
             return part(rows);
@@ -187,7 +229,7 @@ impl Spread {
                 let columns = index.select(input)?.reshape((rows, window, windows))?;
                 weights.narrow(0, group, 1)?.broadcast_as((rows, channels, window))?.matmul(&columns)
             };
-            let groups = self.groups.iter().zip(0..).map(group).collect::<Result<Vec<_>>>()?;
+            let groups = self.groups()?.iter().zip(0..).map(group).collect::<Result<Vec<_>>>()?;
             joined(groups)?.reshape((rows, ()))
         })
     }
@@ -201,7 +243,7 @@ impl Spread {
             let rows = gradient.dim(0)?;
             let gradient = gradient.reshape((rows, groups, channels, windows))?;
             let mut sum: Option<Tensor> = None;
-            for (group, index) in self.groups.iter().enumerate() {
+            for (group, index) in self.groups()?.iter().enumerate() {
                 let gradient = gradient.narrow(1, group, 1)?.squeeze(1)?.contiguous()?;
                 let columns = weights.narrow(0, group, 1)?.broadcast_as((rows, window, channels))?.matmul(&gradient)?;
                 let part = index.accumulate(&columns.reshape((rows, ()))?)?;

@@ -205,6 +205,7 @@ impl<'a> Trainer<'a> {
 
     fn from_vae(vae: Vae, data: &'a Dataset, plan: TrainingPlan, device: &Device) -> Result<Self, TrainError> {
         let moments = vae.parameters().iter().map(adam::moments_for).collect::<Result<_, _>>()?;
+        let vae = vae.in_training();
         Ok(Self { vae, moments, history: vec![], data, data_sha256: data.sha256(), plan, device: device.clone() })
     }
 
@@ -273,7 +274,7 @@ impl<'a> Trainer<'a> {
                 trainer.moments[i / 2] = tensor;
             }
         }
-        trainer.vae = Vae::from_parameters(metadata.architecture, &parameters)?;
+        trainer.vae = Vae::from_parameters(metadata.architecture, &parameters)?.in_training();
         trainer.history = metadata.history;
         Ok(trainer)
     }

@@ -125,7 +125,8 @@ impl Encoder {
 }
 
 impl Vae {
-    /// Builds a VAE from its parameter tensors, in the order of [`Architecture::parameters`].
+    /// Builds a VAE from its parameter tensors, in the order of [`Architecture::parameters`]. Their values must stay as
+    /// they are: they are laid out for products once.
     ///
     /// # Errors
     /// If a tensor is missing or has another shape than the architecture says.
@@ -183,6 +184,18 @@ impl Vae {
             parameters.push(Tensor::from_vec(values, shape, device)?);
         }
         Self::from_parameters(architecture, &parameters)
+    }
+
+    /// The same model, for weights that change in place.
+    pub(crate) fn in_training(self) -> Self {
+        let Self { architecture, encoder, decoder, decoder_mean } = self;
+        let encoder = Encoder {
+            trunk: encoder.trunk.in_training(),
+            mean_head: encoder.mean_head.in_training(),
+            std_head: encoder.std_head.in_training(),
+            ..encoder
+        };
+        Self { architecture, encoder, decoder: decoder.in_training(), decoder_mean: decoder_mean.in_training() }
     }
 
     /// The parameter tensors, in the order of [`Architecture::parameters`]; they share memory with the model.

@@ -10,6 +10,8 @@ use proptest::prelude::*;
 use super::rounded_map::RoundedMap;
 use super::{find_scalings, linear_region_radius, network_jacobian, RoundedNetwork, Rounds, SlopeInterval};
 use crate::certificate::NetworkEvidence;
+use crate::model::activation::ALL_ACTIVATIONS;
+use crate::model::kernel::{Slopes, Then};
 use crate::model::layer::{LayerShape, Map, Windows};
 use crate::model::network::Layer;
 use crate::model::{Activation, Network};
@@ -135,6 +137,33 @@ fn plainly(layer: &Layer, input: &[f64]) -> Vec<f64> {
     }
 }
 
+/// Convolutions of every kind, larger and stranger than [`any_map`]'s, and dense layers that fill no whole number of vectors.
+fn any_product() -> impl Strategy<Value = Map> {
+    let axis = || (1..12usize, 1..5usize, 1..4usize, 1..3usize, 0..4usize, 0..3usize);
+    let convolution = (axis(), axis(), 1..4usize, 1..4usize, 1..3usize).prop_map(
+        |((height, k0, s0, d0, p0, more0), (width, k1, s1, d1, p1, more1), from, to, groups)| {
+            // Padding at the far side may be wider or narrower than needed.
+            let size = |length: usize, k: usize, s: usize, d: usize, p: usize, more: usize| {
+                (length + 2 * p).saturating_sub(d * (k - 1) + 1) / s + 1 + more
+            };
+            Windows {
+                input: [from * groups, height, width],
+                output: [to * groups, size(height, k0, s0, d0, p0, more0), size(width, k1, s1, d1, p1, more1)],
+                kernel: [k0, k1],
+                stride: [s0, s1],
+                dilation: [d0, d1],
+                padding: [p0, p1],
+                groups,
+            }
+        },
+    );
+    prop_oneof![
+        convolution.clone().prop_map(Map::Convolution),
+        convolution.prop_map(|windows| Map::TransposedConvolution(windows.transposed())),
+        (1..40usize, 1..70usize).prop_map(|(inputs, outputs)| Map::Dense { inputs, outputs }),
+    ]
+}
+
 fn row(values: &[f64]) -> Tensor {
     Tensor::from_slice(values, (1, values.len()), &Device::Cpu).unwrap()
 }
@@ -145,6 +174,41 @@ fn single(values: &[f64]) -> Vec<f32> {
 
 proptest! {
     #![proptest_config(seeded(200))]
+
+    /// Weights laid out for vectors against candle's own products, in both precisions, forwards, along tangents and backwards,
+    /// with what follows a product folded in.
+    #[test]
+    fn products_of_laid_out_weights_agree_with_candles_own(
+        map in any_product(), which in 0..ALL_ACTIVATIONS.len(), rows in 1..9usize, seed in 0..1000u64,
+    ) {
+        let (inputs, outputs) = (map.inputs(), map.outputs());
+        let double = layer(map, ALL_ACTIVATIONS[which], seed);
+        let tensor = |name: &str, width: usize| {
+            Tensor::from_vec(draws(name, seed, rows * width), (rows, width), &Device::Cpu).unwrap()
+        };
+        let (x, tangent, gradient) = (tensor("x", inputs), tensor("tangent", inputs), tensor("gradient", outputs));
+        let evaluated = |layer: &Layer, dtype: DType| {
+            let [x, tangent, gradient] = [&x, &tangent, &gradient].map(|tensor| tensor.to_dtype(dtype).unwrap());
+            let output = layer.forward(&x).unwrap();
+            let slopes = Then::Slopes(Slopes { output: &output, activation: layer.activation() });
+            let along = layer.linear(&tangent, &x, slopes).unwrap();
+            let squashed = x.tanh().unwrap();
+            let before = Then::Slopes(Slopes { output: &squashed, activation: Activation::Tanh });
+            let back = layer.adjoint(&gradient, &x, before).unwrap();
+            [output, along, back].map(|t| t.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1::<f64>().unwrap())
+        };
+        let laid_out = evaluated(&double, DType::F64);
+        let near = |other: [Vec<f64>; 3], tolerance: f64| {
+            laid_out.iter().zip(&other).all(|(a, b)| a.iter().zip(b).all(|(a, b)| (a - b).abs() <= tolerance))
+        };
+        // Sums of at most 16 · 16 products of a few units each.
+        prop_assert!(near(evaluated(&double.in_training(), DType::F64), 1e-10));
+        if !ALL_ACTIVATIONS[which].is_piecewise_linear() || ALL_ACTIVATIONS[which] == Activation::Identity {
+            let parameters = double.parameters.iter().map(|p| p.to_dtype(DType::F32).unwrap()).collect();
+            let single = Layer::new(double.shape, parameters).unwrap();
+            prop_assert!(near(evaluated(&single, DType::F32), 1e-2));
+        }
+    }
 
     #[test]
     fn maps_agree_with_plain_loops_and_are_tied_to_their_adjoints(map in any_map(), seed in 0..1000u64) {

@@ -6,8 +6,9 @@
 
 use candle_core::{Result, Tensor};
 
+use crate::model::kernel::{self, Then};
 use crate::model::network::Layer;
-use crate::model::{kernel, Network};
+use crate::model::Network;
 
 /// Coordinates of the input whose tangents are pushed forward at a time.
 const COORDINATES: usize = 64;
@@ -39,7 +40,7 @@ pub fn linear_region_radius(network: &Network, input: &Tensor) -> Result<f64> {
         }
         let mut tangents = Tensor::from_vec(unit_rows, (rows, coordinates), input.device())?;
         for (i, layer) in network.layers().iter().enumerate() {
-            let pre_activations = layer.linear(&tangents, trace.layer_input(i))?;
+            let pre_activations = layer.linear(&tangents, trace.layer_input(i), Then::Nothing)?;
             for switches in switches.iter_mut().filter(|switches| switches.layer == i) {
                 switches.add(layer, &tangents, &pre_activations, trace.layer_input(i))?;
             }

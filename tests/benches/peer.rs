@@ -1,6 +1,6 @@
 //! The program beside what a user would pick instead: PyTorch (eager) and JAX (jitted), on the same machine, in turns.
 //!
-//! `cargo bench --bench peer`, with Python and its packages torch and jax; `VAECERT_BENCH_PYTHON` names another Python than
+//! `cargo bench --bench peer [-- JOB…]`, with Python and its packages torch and jax; `VAECERT_BENCH_PYTHON` names another Python than
 //! `python3`, `VAECERT_BENCH_THREADS` another number of threads than 2, for both sides. The other side's jobs are in
 //! `tests/benches/peer.py`. Prints, per job, the median over rounds of (their time / our time) within a round, so that what
 //! else the machine does touches both; frameworks that are not there are left out.
@@ -51,7 +51,11 @@ fn main() {
     let mut peer = Peer::start(threads);
     println!("{threads} threads on either side; median of {ROUNDS} rounds\n");
     println!("{:<58} {:>10} {:>16} {:>16}", "job", "vaecert", "torch / vaecert", "jax / vaecert");
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     for (name, words, mut ours) in jobs(&dense, &convolutional, &data, &workers) {
+        if !wanted.is_empty() && !wanted.iter().any(|wanted| wanted == name) {
+            continue;
+        }
         ours();
         let mut own = Vec::new();
         let mut ratios = [vec![], vec![]];
