@@ -8,6 +8,8 @@
 //! An adjoint is the same with the roles exchanged: the pixels of each remainder are a convolution of the gradient with the
 //! weights that reach them.
 
+use std::ops::Range;
+
 use pulp::{Arch, Simd, WithSimd};
 
 use super::layer::{product, Windows};
@@ -35,8 +37,8 @@ struct Axis {
     phases: usize,
     /// Values of a plane.
     length: usize,
-    /// The place of the first pixel of remainder 0 within its plane; below 0 where the plane begins behind it.
-    origin: i64,
+    /// The pixel, among those of its remainder, with which planes begin.
+    begin: i64,
     parts: Vec<Reach>,
 }
 
@@ -46,34 +48,53 @@ struct Reach {
     first: usize,
     step: usize,
     count: usize,
-    /// (place of the kernel, remainder, shift against the beginning of the plane).
-    taps: Vec<(usize, usize, usize)>,
+    taps: Vec<Tap>,
+}
+
+/// A place of the kernel and the pixel that it meets at the first value of the output: its remainder, and its number among
+/// the pixels of that remainder, below 0 in front of the image.
+#[derive(Debug, Clone, Copy)]
+struct Tap {
+    place: usize,
+    phase: usize,
+    pixel: i64,
+}
+
+/// Sizes are far below the limits of either type.
+fn signed(size: usize) -> i64 {
+    i64::try_from(size).unwrap_or(i64::MAX)
+}
+
+/// 0 for what is below it.
+fn unsigned(value: i64) -> usize {
+    usize::try_from(value).unwrap_or(0)
 }
 
 impl Axis {
     fn new(windows: &Windows, axis: usize, direction: Direction) -> Self {
-        let signed = |size: usize| i64::try_from(size).unwrap_or(i64::MAX);
-        let (stride, dilation, padding) = (windows.stride[axis], windows.dilation[axis], signed(windows.padding[axis]));
-        let (input, output) = (windows.input[axis + 1], windows.output[axis + 1]);
-        let kernel = windows.kernel[axis];
+        let (input, output, stride) = (windows.input[axis + 1], windows.output[axis + 1], windows.stride[axis]);
+        let places = || {
+            let offset = |place: usize| signed(place * windows.dilation[axis]) - signed(windows.padding[axis]);
+            (0..windows.kernel[axis]).map(move |place| (place, offset(place)))
+        };
         let step = signed(stride);
-        let offset = |place: usize| signed(place).saturating_mul(signed(dilation)).saturating_sub(padding);
-        let in_range = |value: i64| usize::try_from(value).unwrap_or(0);
-        // (first, step, count, taps with signed shifts)
-        let reaches: Vec<(usize, usize, usize, Vec<(usize, usize, i64)>)> = match direction {
+        let parts: Vec<Reach> = match direction {
             Direction::Forward => {
-                let tap = |place| {
-                    let offset = offset(place);
-                    (place, in_range(offset.rem_euclid(step)), offset.div_euclid(step))
+                let tap = |(place, offset): (usize, i64)| Tap {
+                    place,
+                    phase: unsigned(offset.rem_euclid(step)),
+                    pixel: offset.div_euclid(step),
                 };
-                vec![(0, 1, output, (0..kernel).map(tap).collect())]
+                vec![Reach { first: 0, step: 1, count: output, taps: places().map(tap).collect() }]
             }
             Direction::Adjoint => {
                 let reach = |first: usize| {
-                    let meets = |&(_, distance): &(usize, i64)| distance.rem_euclid(step) == 0;
-                    let distances = (0..kernel).map(|place| (place, signed(first).saturating_sub(offset(place))));
-                    let taps = distances.filter(meets).map(|(place, distance)| (place, 0, distance.div_euclid(step)));
-                    (first, stride, (input - first).div_ceil(stride), taps.collect())
+                    let taps = places().filter_map(|(place, offset)| {
+                        let distance = signed(first) - offset;
+                        let meets = distance.rem_euclid(step) == 0;
+                        meets.then_some(Tap { place, phase: 0, pixel: distance.div_euclid(step) })
+                    });
+                    Reach { first, step: stride, count: (input - first).div_ceil(stride), taps: taps.collect() }
                 };
                 (0..stride.min(input)).map(reach).collect()
             }
@@ -82,33 +103,23 @@ impl Axis {
             Direction::Forward => (input, stride),
             Direction::Adjoint => (output, 1),
         };
-        let shifts = || reaches.iter().flat_map(|(_, _, count, taps)| taps.iter().map(move |tap| (tap.2, *count)));
-        let begin = shifts().map(|(shift, _)| shift).min().unwrap_or(0);
-        let end = shifts().map(|(shift, count)| shift.saturating_add(signed(count))).max().unwrap_or(0);
-        let from_begin = |(place, phase, shift): (usize, usize, i64)| (place, phase, in_range(shift - begin));
-        let part = |(first, step, count, taps): (usize, usize, usize, Vec<_>)| Reach {
-            first,
-            step,
-            count,
-            taps: taps.into_iter().map(from_begin).collect(),
-        };
-        Self {
-            image,
-            phases,
-            length: in_range(end.saturating_sub(begin)),
-            origin: begin.saturating_neg(),
-            parts: reaches.into_iter().map(part).collect(),
-        }
+        let taps = || parts.iter().flat_map(|part| part.taps.iter().map(|tap| (tap.pixel, signed(part.count))));
+        let begin = taps().map(|(pixel, _)| pixel).min().unwrap_or(0);
+        let end = taps().map(|(pixel, count)| pixel + count).max().unwrap_or(0);
+        Self { image, phases, length: unsigned(end - begin), begin, parts }
+    }
+
+    /// Where in its plane a weight first meets the image.
+    fn start(&self, tap: &Tap) -> usize {
+        unsigned(tap.pixel - self.begin)
     }
 
     /// The pixels of one remainder that lie within its plane: the first one, and the places of all of them.
-    fn inside(&self, phase: usize) -> (usize, std::ops::Range<usize>) {
+    fn inside(&self, phase: usize) -> (usize, Range<usize>) {
         let pixels = self.image.saturating_sub(phase).div_ceil(self.phases);
-        let clamp = |place: i64| usize::try_from(place.max(0)).unwrap_or(usize::MAX).min(self.length);
-        let pixels = i64::try_from(pixels).unwrap_or(i64::MAX);
-        let places = clamp(self.origin)..clamp(self.origin.saturating_add(pixels)).max(clamp(self.origin));
-        let skipped = usize::try_from(self.origin.saturating_neg().max(0)).unwrap_or(usize::MAX);
-        (skipped.saturating_mul(self.phases).saturating_add(phase), places)
+        let place = |pixel: usize| unsigned(signed(pixel) - self.begin).min(self.length);
+        let skipped = unsigned(self.begin);
+        (skipped * self.phases + phase, place(skipped)..place(pixels.max(skipped)))
     }
 }
 
@@ -159,26 +170,27 @@ impl<T: Lanes + num_traits::Zero> Direct<T> {
         let mut parts = Vec::new();
         for (y, row_reach) in rows.parts.iter().enumerate() {
             for (x, column_reach) in columns.parts.iter().enumerate() {
+                let columns_of = &column_reach.taps;
                 let taps = |channel: usize| {
                     row_reach
                         .taps
                         .iter()
-                        .flat_map(move |&row| column_reach.taps.iter().map(move |&column| (channel, row, column)))
+                        .flat_map(move |row| columns_of.iter().map(move |column| (channel, row, column)))
                 };
                 let all: Vec<_> = (0..group_from).flat_map(taps).collect();
-                let starts = all.iter().map(|&(channel, (_, row_phase, row), (_, column_phase, column))| {
-                    let plane = (channel * rows.phases + row_phase) * columns.phases + column_phase;
-                    plane * area + row * columns.length + column
+                let starts = all.iter().map(|&(channel, row, column)| {
+                    let plane = (channel * rows.phases + row.phase) * columns.phases + column.phase;
+                    plane * area + rows.start(row) * columns.length + columns.start(column)
                 });
                 let mut weights = Vec::with_capacity(to[0] * all.len());
                 for group in 0..groups {
                     for out in 0..group_to {
-                        weights.extend(all.iter().map(|&(channel, (row, ..), (column, ..))| {
+                        weights.extend(all.iter().map(|&(channel, row, column)| {
                             let (first, second) = match direction {
                                 Direction::Forward => (group * group_to + out, channel),
                                 Direction::Adjoint => (group * group_from + channel, out),
                             };
-                            let place = row * windows.kernel[1] + column;
+                            let place = row.place * windows.kernel[1] + column.place;
                             weight[(first * window_inputs + second) * product(&windows.kernel) + place]
                         }));
                     }

@@ -270,6 +270,7 @@ fn product_of_block<T: Lanes + num_traits::Zero, S: Simd, const COUNT: usize, co
         *row = &left[i * depth..][..depth];
     }
     let mut totals = [[T::splat(simd, T::zero()); VECTORS]; COUNT];
+    #[allow(clippy::needless_range_loop)] // k goes through all rows at once.
     for k in 0..depth {
         let start = starts.start(k);
         let right = &T::vectors::<S>(&panel[start..start + width])[..VECTORS];
