@@ -73,18 +73,20 @@ const ROOM: f64 = 1e-8;
 const WIDE_ROOM: f64 = 1e-6;
 /// The same where every slope is certain and little is rounded.
 const LINEAR_ROOM: f64 = 2e-10;
+/// A norm that gains less, as a share, is the last that is tried.
+const LAST_GAIN: f64 = 1e-7;
 /// First norm tried, as a share of the first-order one.
 const FIRST_SHARE: f64 = 0.95;
 
 /// How hard to search.
 #[derive(Debug)]
 struct Effort {
-    /// The search ends when its bracket is this narrow, relative to its ends.
+    /// The search ends when its bracket is this narrow, or its next norm this near, relative to its lower end.
     bracket: f64,
     /// Norms visited at most, each with scalings of its own.
     norms: usize,
-    /// Halvings of the last bracket, with scalings kept.
-    final_halvings: usize,
+    /// Norms tried within the last bracket, with scalings kept.
+    final_norms: usize,
     /// Rounds of improvement at the first norm.
     first: Rounds,
     /// The same at those after it, which start from known scalings.
@@ -93,9 +95,9 @@ struct Effort {
 
 /// With full matrices throughout.
 const NARROW_EFFORT: Effort = Effort {
-    bracket: 5e-4,
+    bracket: 5e-3,
     norms: 12,
-    final_halvings: 14,
+    final_norms: 8,
     first: Rounds { output: 12, hidden: 4 },
     next: Rounds { output: 5, hidden: 1 },
 };
@@ -103,7 +105,7 @@ const NARROW_EFFORT: Effort = Effort {
 const WIDE_EFFORT: Effort = Effort {
     bracket: 1e-2,
     norms: 6,
-    final_halvings: 2,
+    final_norms: 2,
     first: Rounds { output: 4, hidden: 1 },
     next: Rounds { output: 2, hidden: 0 },
 };
@@ -265,8 +267,11 @@ impl CertificationProblem<'_> {
                 break;
             }
             let norm = if high_surplus.is_finite() {
-                let share = low_surplus / (low_surplus - high_surplus);
-                low + (high - low) * share.clamp(0.05, 0.95)
+                let norm = low + (high - low) * chord_root(low_surplus, high_surplus);
+                if best.is_some() && norm <= low * (1.0 + effort.bracket) {
+                    break;
+                }
+                norm
             } else if visit == 0 {
                 (FIRST_SHARE * high).max(0.5 * (low + high))
             } else {
@@ -275,6 +280,10 @@ impl CertificationProblem<'_> {
             match self.visit(norm, warm.as_ref(), std_shape) {
                 Ok(visited) if visited.surplus > 0.0 => {
                     (low, low_surplus) = (norm, visited.surplus);
+                    // From the same side once more: half the surplus at the other one, as the Illinois method has it.
+                    if best.is_some() {
+                        high_surplus *= 0.5;
+                    }
                     best = Some(visited);
                 }
                 Ok(visited) => {
@@ -294,11 +303,22 @@ impl CertificationProblem<'_> {
         let Some(mut found) = best else {
             return Ok((linear.map(|linear| self.radius(linear.clone(), Method::LinearRegion)), obstacle));
         };
-        for _ in 0..effort.final_halvings {
-            let middle = found.norm + 0.5 * (high - found.norm);
-            match self.surplus_at(middle * (1.0 + self.room()), &found.mean, found.std.as_ref()) {
-                Ok(surplus) if surplus > 0.0 => found.norm = middle,
-                _ => high = middle,
+        for _ in 0..effort.final_norms {
+            if high <= found.norm * (1.0 + self.room()) {
+                break;
+            }
+            let norm = found.norm + (high - found.norm) * chord_root(found.surplus, high_surplus);
+            match self.surplus_at(norm * (1.0 + self.room()), &found.mean, found.std.as_ref()) {
+                Ok(surplus) if surplus > 0.0 => {
+                    let gained = norm / found.norm - 1.0;
+                    (found.norm, found.surplus) = (norm, surplus);
+                    // The surplus bends downwards, so its chord meets 0 a little below it.
+                    if high_surplus.is_finite() && gained < LAST_GAIN {
+                        break;
+                    }
+                }
+                Ok(surplus) => (high, high_surplus) = (norm, surplus),
+                Err(_) => (high, high_surplus) = (norm, f64::NEG_INFINITY),
             }
         }
         Ok((Some(self.radius(found, Method::SlopeInterval)), obstacle))
@@ -363,6 +383,16 @@ impl CertificationProblem<'_> {
 fn empty_evidence(problem: &SlopeInterval<'_>) -> NetworkEvidence {
     let chains = problem.hidden_layers();
     NetworkEvidence { chains: (1..=chains).map(|layers| vec![Default::default(); layers]).collect() }
+}
+
+/// Where a chord from a positive to a negative surplus meets 0, as a share of its length; in the middle where the negative
+/// one is infinite.
+fn chord_root(low: f64, high: f64) -> f64 {
+    if high.is_finite() {
+        low / (low - high)
+    } else {
+        0.5
+    }
 }
 
 /// Halvings and doublings that find the end of where a surplus is positive.

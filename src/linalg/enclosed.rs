@@ -167,10 +167,10 @@ impl CertifiedInverse {
     ///
     /// A Cholesky factorisation in doubles of K − cI that runs to its end proves K positive definite if
     /// c ≥ γ_{n+1}/(1 − γ_{n+1})·tr K (Rump, *Verification of positive definiteness*, BIT 2006).
-    pub(crate) fn new(matrix: &DMatrix<f64>) -> Option<Self> {
+    pub(crate) fn new(mut matrix: DMatrix<f64>) -> Option<Self> {
         let size = matrix.nrows();
         let scale = matrix.diagonal().map(|entry| power_of_two_near_root(entry).recip());
-        let matrix = scaled_on_both_sides(matrix, &scale);
+        scale_on_both_sides(&mut matrix, &scale);
         let trace = matrix.trace();
         let error = rounded_up(f64::EPSILON * trace + underflow(size, size));
         let shift = rounded_up(SMALLEST_EIGENVALUE + error + 2.0 * relative_rounding(size + 2) * trace);
@@ -189,16 +189,9 @@ impl CertifiedInverse {
         scaled
     }
 
-    /// X ≈ N K⁻¹.
-    pub(crate) fn solve_right(&self, rows: &DMatrix<f64>) -> DMatrix<f64> {
-        let mut solved = self.scaled(rows);
-        self.factor.solve_right(&mut solved);
-        self.scaled(&solved)
-    }
-
-    /// N K⁻¹ Nᵀ, which D leaves unchanged. With B ≈ N K⁻¹ and F = N − BK it is BNᵀ + F K⁻¹ Nᵀ, and the second term has
-    /// norm at most ‖F‖(‖B‖ + ‖F‖/λ_min(K)).
-    pub(crate) fn quadratic(&self, rows: &EnclosedMatrix) -> EnclosedMatrix {
+    /// N K⁻¹ Nᵀ, which D leaves unchanged, and N K⁻¹ as computed. With B ≈ N K⁻¹ and F = N − BK it is BNᵀ + F K⁻¹ Nᵀ, and
+    /// the second term has norm at most ‖F‖(‖B‖ + ‖F‖/λ_min(K)).
+    pub(crate) fn quadratic(&self, rows: &EnclosedMatrix) -> (EnclosedMatrix, DMatrix<f64>) {
         let rows = EnclosedMatrix {
             value: self.scaled(&rows.value),
             error: rounded_up(rows.error * self.scale.max() + underflow(rows.value.len(), 1)),
@@ -211,7 +204,7 @@ impl CertifiedInverse {
         let (residual, size) = (frobenius_upper(&rest.value) + rest.error, frobenius_upper(&solved.value));
         let mut quadratic = solved.times_transposed(&rows);
         quadratic.error = rounded_up(quadratic.error + residual * (size + residual / SMALLEST_EIGENVALUE));
-        quadratic
+        (quadratic, self.scaled(&solved.value))
     }
 }
 
@@ -226,9 +219,18 @@ fn power_of_two_near_root(entry: f64) -> f64 {
     2f64.powi(exponent)
 }
 
-/// diag(v) M diag(v), each entry rounded twice.
+/// diag(v) M diag(v) in place of M, each entry rounded twice.
+pub(crate) fn scale_on_both_sides(matrix: &mut DMatrix<f64>, scale: &DVector<f64>) {
+    for (mut column, &second) in matrix.column_iter_mut().zip(scale) {
+        column.as_mut_slice().iter_mut().zip(scale.as_slice()).for_each(|(entry, &first)| *entry *= first * second);
+    }
+}
+
+/// The same of a copy.
 pub(crate) fn scaled_on_both_sides(matrix: &DMatrix<f64>, scale: &DVector<f64>) -> DMatrix<f64> {
-    DMatrix::from_fn(matrix.nrows(), matrix.ncols(), |i, j| matrix[(i, j)] * (scale[i] * scale[j]))
+    let mut scaled = matrix.clone();
+    scale_on_both_sides(&mut scaled, scale);
+    scaled
 }
 
 /// A number not below the largest eigenvalue of a symmetric positive semidefinite matrix.
@@ -327,10 +329,10 @@ mod tests {
 
     #[test]
     fn a_matrix_that_is_not_positive_definite_has_no_certified_inverse() {
-        assert!(CertifiedInverse::new(&DMatrix::from_row_slice(2, 2, &[1.0, 1.0, 1.0, 1.0])).is_none());
-        assert!(CertifiedInverse::new(&DMatrix::from_row_slice(1, 1, &[-1.0])).is_none());
-        assert!(CertifiedInverse::new(&DMatrix::from_row_slice(1, 1, &[f64::NAN])).is_none());
-        assert!(CertifiedInverse::new(&DMatrix::from_row_slice(2, 2, &[1e-30, 0.0, 0.0, 1e30])).is_some());
+        assert!(CertifiedInverse::new(DMatrix::from_row_slice(2, 2, &[1.0, 1.0, 1.0, 1.0])).is_none());
+        assert!(CertifiedInverse::new(DMatrix::from_row_slice(1, 1, &[-1.0])).is_none());
+        assert!(CertifiedInverse::new(DMatrix::from_row_slice(1, 1, &[f64::NAN])).is_none());
+        assert!(CertifiedInverse::new(DMatrix::from_row_slice(2, 2, &[1e-30, 0.0, 0.0, 1e30])).is_some());
     }
 
     proptest! {
@@ -356,9 +358,11 @@ mod tests {
             let half = random(size, size + 2, seed);
             let matrix = &half * half.transpose();
             let rows = random(3, size, seed + 1);
-            let Some(inverse) = CertifiedInverse::new(&matrix) else { return Ok(()) };
-            let found = inverse.quadratic(&EnclosedMatrix::exact(rows.clone()));
-            let exact = &rows * matrix.try_inverse().unwrap() * rows.transpose();
+            let Some(inverse) = CertifiedInverse::new(matrix.clone()) else { return Ok(()) };
+            let (found, response) = inverse.quadratic(&EnclosedMatrix::exact(rows.clone()));
+            let expected = &rows * matrix.try_inverse().unwrap();
+            prop_assert!((response - &expected).norm() <= 1e-6 * expected.norm());
+            let exact = expected * rows.transpose();
             // The comparison's own rounding grows with the condition of the matrix.
             let scale = exact.norm() * (1.0 + found.error) * 1e-6 + found.error;
             prop_assert!((found.value - exact).norm() <= scale);

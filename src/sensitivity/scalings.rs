@@ -48,9 +48,9 @@ const ABOVE_EXCESS: f64 = 1.5;
 /// Units of a hidden layer whose reach is below this share of their distance to a kink are left out of account.
 const FAR_FROM_KINK: f64 = 0.5;
 /// Significant digits of a scaling in the evidence.
-const DIGITS: usize = 4;
-/// Half a unit in the last of them, as a share of the smallest number that has it.
-const HALF_DIGIT: f64 = 0.5e-3;
+const DIGITS: i32 = 4;
+/// The largest power of ten that is a double.
+const EXACT_POWERS: i32 = 22;
 
 /// Good scalings for perturbations of L2 norm `norm`, starting from those of another norm where there are any, and what
 /// [`SlopeInterval::reach`] makes of them. `weights`: how much each output counts, `[out]`.
@@ -315,11 +315,47 @@ fn scale_columns(matrix: &mut DMatrix<f64>, scale: &DVector<f64>) {
 
 /// A scaling with few digits, not below the given one.
 fn shortened(scaling: f64) -> f64 {
-    let short = |scaling: f64| format!("{scaling:.0$e}", DIGITS - 1).parse().unwrap_or(scaling);
-    let rounded: f64 = short(scaling);
+    // The logarithm of a positive double lies between -324 and 309.
+    #[allow(clippy::cast_possible_truncation)]
+    let last_digit = scaling.log10().floor() as i32 - (DIGITS - 1);
+    // Powers of ten up to this one are exact, and so are whole numbers of few digits: their product or quotient is the
+    // double that such a decimal is read as.
+    if last_digit.abs() > EXACT_POWERS {
+        return scaling;
+    }
+    let power = 10f64.powi(last_digit.abs());
+    let with_digits = |digits: f64| if last_digit < 0 { digits / power } else { digits * power };
+    let digits = if last_digit < 0 { scaling * power } else { scaling / power }.ceil();
+    let rounded = with_digits(digits);
     if rounded < scaling {
-        short(scaling * (1.0 + HALF_DIGIT))
+        with_digits(digits + 1.0)
     } else {
         rounded
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(crate::testing::seeded(2000))]
+
+        #[test]
+        fn shortened_scalings_have_few_digits_and_are_not_below(exponent in -18.0..25.0f64, beyond in -300.0..300.0f64) {
+            let scaling = 10f64.powf(exponent);
+            let short = shortened(scaling);
+            prop_assert!(short >= scaling && short <= scaling * 1.001_1, "{scaling} {short}");
+            let digits = format!("{short:e}").split('e').next().unwrap().len();
+            prop_assert!(digits <= 5, "{short:e}");
+            prop_assert!(shortened(10f64.powf(beyond)) >= 10f64.powf(beyond));
+        }
+    }
+
+    #[test]
+    fn scalings_are_shortened_upwards() {
+        let found = [1.0, 1.0001, 9.9999, 0.123_45, 12_345.6, 2e-30].map(shortened);
+        assert_eq!(found, [1.0, 1.001, 10.0, 0.1235, 12_350.0, 2e-30]);
     }
 }

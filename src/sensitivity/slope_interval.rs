@@ -13,6 +13,7 @@
 //! `proofs/C-slope-interval.md`.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -107,6 +108,19 @@ pub(crate) struct Slopes {
     pub(crate) listed: Vec<usize>,
     /// The diagonal of Q, `[width]`.
     pub(crate) reach_squares: DVector<f64>,
+    /// Of layer 0, with Q₀, from which every chain starts; made when first used.
+    nominal: OnceCell<Nominal>,
+}
+
+/// What of a narrow step no scaling changes.
+#[derive(Debug, Clone)]
+struct Nominal {
+    /// RQRᵀ, `[out, out]`.
+    next: EnclosedMatrix,
+    /// N = (R Q)_{:U}, `[out, |U|]`.
+    coupling: EnclosedMatrix,
+    /// Q_UU.
+    among: DMatrix<f64>,
 }
 
 impl Slopes {
@@ -137,12 +151,10 @@ pub(crate) enum Step {
 /// One application of the lemma with full matrices.
 #[derive(Debug)]
 pub(crate) struct NarrowStep {
-    /// N = (R Q)_{:U}, `[out, |U|]`.
-    pub(crate) coupling: DMatrix<f64>,
     /// U, ascending.
     pub(crate) uncertain: Vec<usize>,
-    /// K's factorisation; none where U is empty.
-    pub(crate) inverse: Option<CertifiedInverse>,
+    /// N K⁻¹, how the uncertain units respond at worst, `[out, |U|]`; none where U is empty.
+    pub(crate) response: Option<DMatrix<f64>>,
 }
 
 /// How far the output moves.
@@ -333,7 +345,7 @@ impl<'a> SlopeInterval<'a> {
         let vaguer = self.ranges(layer, KNOWN_LESS_WELL * error, &elsewhere);
         let all = !self.has_certain_slopes(layer);
         let listed = (0..ranges.len()).filter(|&unit| all || vaguer[unit].half_width() > 0.0).collect();
-        Ok(Slopes { centres, half_widths, listed, reach_squares: squares.clone() })
+        Ok(Slopes { centres, half_widths, listed, reach_squares: squares.clone(), nominal: OnceCell::new() })
     }
 
     /// Whether the lemma leads from this layer without full matrices: from a wide layer, or from one behind it in which so
@@ -394,7 +406,7 @@ impl<'a> SlopeInterval<'a> {
         let next = EnclosedMatrix::exact(parts.view((0, 0), (outputs, outputs)).into_owned());
         let coupling = EnclosedMatrix::exact(parts.view((0, outputs), (outputs, units)).into_owned());
         let among = parts.view((outputs, outputs), (units, units)).into_owned();
-        self.widened(layer, next, &coupling, &among, slopes, scalings)
+        self.widened(layer, &Nominal { next, coupling, among }, slopes, scalings)
     }
 
     fn narrow_step(
@@ -404,6 +416,15 @@ impl<'a> SlopeInterval<'a> {
         slopes: &Slopes,
         scalings: &LayerScalings,
     ) -> Result<(DMatrix<f64>, NarrowStep), ReachError> {
+        match layer {
+            0 => {
+                self.widened(layer, slopes.nominal.get_or_init(|| self.nominal(layer, shape, slopes)), slopes, scalings)
+            }
+            _ => self.widened(layer, &self.nominal(layer, shape, slopes), slopes, scalings),
+        }
+    }
+
+    fn nominal(&self, layer: usize, shape: &DMatrix<f64>, slopes: &Slopes) -> Nominal {
         let weight = &self.weights[layer + 1];
         let nominal = scaled_columns(&weight.value, weight.error, &slopes.centres);
         let mapped = nominal.times_exact(shape);
@@ -411,37 +432,36 @@ impl<'a> SlopeInterval<'a> {
         let uncertain = slopes.uncertain();
         let coupling = EnclosedMatrix { value: mapped.value.select_columns(&uncertain), error: mapped.error };
         let among = shape.select_rows(&uncertain).select_columns(&uncertain);
-        self.widened(layer, next, &coupling, &among, slopes, scalings)
+        Nominal { next, coupling, among }
     }
 
-    /// RQRᵀ + N K⁻¹ Nᵀ + Σ λw² WWᵀ from RQRᵀ, N and Q_UU.
+    /// RQRᵀ + N K⁻¹ Nᵀ + Σ λw² WWᵀ.
     fn widened(
         &self,
         layer: usize,
-        nominal: EnclosedMatrix,
-        coupling: &EnclosedMatrix,
-        among: &DMatrix<f64>,
+        Nominal { next, coupling, among }: &Nominal,
         slopes: &Slopes,
         scalings: &LayerScalings,
     ) -> Result<(DMatrix<f64>, NarrowStep), ReachError> {
-        let (weight, mut next, uncertain) = (&self.weights[layer + 1], nominal, slopes.uncertain());
-        let inverse = if uncertain.is_empty() {
+        let (weight, mut next, uncertain) = (&self.weights[layer + 1], next.clone(), slopes.uncertain());
+        let response = if uncertain.is_empty() {
             None
         } else {
             let lambda = scalings_of(layer, &uncertain, scalings)?;
-            let inverse = gap(among, &lambda).ok_or(ReachError::Scalings { layer })?;
-            next = next.plus(&inverse.quadratic(coupling));
+            let inverse = CertifiedInverse::new(gap(among, &lambda)).ok_or(ReachError::Scalings { layer })?;
+            let (quadratic, response) = inverse.quadratic(coupling);
+            next = next.plus(&quadratic);
             // The root of λw², rounded up.
             let root = |(&unit, lambda): (&usize, &f64)| rounded_up(lambda.sqrt() * slopes.half_widths[unit]);
             let spread = DVector::from_iterator(uncertain.len(), uncertain.iter().zip(&lambda).map(root));
             let slack = scaled_columns(&weight.value.select_columns(&uncertain), weight.error, &spread);
             next = next.plus(&slack.times_transposed(&slack));
-            Some(inverse)
+            Some(response)
         };
         if !(next.error.is_finite() && frobenius_upper(&next.value).is_finite()) {
             return Err(ReachError::NonFinite { layer: layer + 1 });
         }
-        Ok((next.loewner_upper(), NarrowStep { coupling: coupling.value.clone(), uncertain, inverse }))
+        Ok((next.loewner_upper(), NarrowStep { uncertain, response }))
     }
 
     /// The ball in which no unit with a kink changes its slope, and the shape Q of the scaled output there; a curved
@@ -464,7 +484,8 @@ impl<'a> SlopeInterval<'a> {
             }
             let centres = DVector::from_vec(self.slopes_here(layer));
             let half_widths = DVector::zeros(centres.len());
-            let slopes = Slopes { centres, half_widths, listed: vec![], reach_squares: DVector::zeros(0) };
+            let (listed, reach_squares) = (vec![], DVector::zeros(0));
+            let slopes = Slopes { centres, half_widths, listed, reach_squares, nominal: OnceCell::new() };
             shape = self.step(layer, &shape, &slopes, &LayerScalings::default())?.0;
         }
         Ok((radius, full(shape)?))
@@ -639,7 +660,7 @@ impl NarrowStep {
     /// X = F N K⁻¹, the worst response of the uncertain units to each row of F, `[rows, |U|]`; added to their columns of
     /// `back` = F R, it carries the derivative of the lemma one layer back. None where every slope is certain.
     pub(crate) fn add_worst(&self, functional: &DMatrix<f64>, back: &mut DMatrix<f64>) -> Option<DMatrix<f64>> {
-        let worst = self.inverse.as_ref()?.solve_right(&(functional * &self.coupling));
+        let worst = functional * self.response.as_ref()?;
         for (place, &unit) in self.uncertain.iter().enumerate() {
             let sum = back.column(unit) + worst.column(place);
             back.set_column(unit, &sum);
@@ -669,11 +690,12 @@ pub(crate) fn scalings_of(layer: usize, uncertain: &[usize], scalings: &LayerSca
     uncertain.iter().map(find).collect()
 }
 
-/// K = Λ − Q_UU, if it is certainly positive definite.
-fn gap(among: &DMatrix<f64>, lambda: &[f64]) -> Option<CertifiedInverse> {
-    let mut gap = -among;
+/// K = Λ − Q_UU, its diagonal rounded once.
+fn gap(among: &DMatrix<f64>, lambda: &[f64]) -> DMatrix<f64> {
+    let mut gap = among.clone();
+    gap.as_mut_slice().iter_mut().for_each(|entry| *entry = -*entry);
     for (i, lambda) in lambda.iter().enumerate() {
         gap[(i, i)] += lambda;
     }
-    CertifiedInverse::new(&gap)
+    gap
 }
