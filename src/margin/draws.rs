@@ -16,8 +16,8 @@ use crate::sensitivity::rounded_network::RoundedCode;
 use crate::sensitivity::RoundedVae;
 use crate::stats::{clopper_pearson_lower, clopper_pearson_upper, BinomialError};
 
-/// Draws per batch of decodes; bounds memory, and part of what a run's bytes depend on.
-pub(crate) const DRAWS_PER_BATCH: usize = 1024;
+/// Draws per batch of decodes; bounds memory.
+pub(crate) const DRAWS_PER_BATCH: usize = 512;
 
 /// Distances near r that are computed again more precisely: where there are more, doubles are no use for this network.
 const MOST_SETTLED: usize = 100;
@@ -152,10 +152,28 @@ impl<'a> Judge<'a> {
     /// # Errors
     /// If a tensor operation fails.
     pub fn count(&self, attacked: &[f32], radius: Radius, draws: usize, stream: &mut Stream) -> Result<DrawCounts> {
+        self.count_while(attacked, radius, draws, stream, |_| true)
+    }
+
+    /// [`DrawCounts`] of `draws` fresh draws at a perturbed input, or of fewer, if `goes_on` says no to what was counted
+    /// until then.
+    ///
+    /// # Errors
+    /// If a tensor operation fails.
+    pub fn count_while(
+        &self,
+        attacked: &[f32],
+        radius: Radius,
+        draws: usize,
+        stream: &mut Stream,
+        goes_on: impl Fn(&DrawCounts) -> bool,
+    ) -> Result<DrawCounts> {
         let tolerance = self.tolerance(attacked, radius);
         let mut counts = DrawCounts::default();
-        let add = |batch: Vec<f64>| counts.add(DrawCounts::of(&batch, radius, tolerance));
-        for_each_batch(&self.victim, attacked, draws, stream, add)?;
+        for_each_batch(&self.victim, attacked, draws, stream, |batch| {
+            counts.add(DrawCounts::of(&batch, radius, tolerance));
+            goes_on(&counts)
+        })?;
         Ok(counts)
     }
 }
@@ -166,20 +184,26 @@ impl<'a> Judge<'a> {
 /// If a tensor operation fails.
 pub fn sample_distances(victim: &Victim<'_>, attacked: &[f32], draws: usize, stream: &mut Stream) -> Result<Vec<f64>> {
     let mut distances = Vec::with_capacity(draws);
-    for_each_batch(victim, attacked, draws, stream, |batch| distances.extend(batch))?;
+    for_each_batch(victim, attacked, draws, stream, |batch| {
+        distances.extend(batch);
+        true
+    })?;
     Ok(distances)
 }
 
+/// Ends early where `take` says no.
 fn for_each_batch(
     victim: &Victim<'_>,
     attacked: &[f32],
     draws: usize,
     stream: &mut Stream,
-    mut take: impl FnMut(Vec<f64>),
+    mut take: impl FnMut(Vec<f64>) -> bool,
 ) -> Result<()> {
     for start in (0..draws).step_by(DRAWS_PER_BATCH) {
         let batch = DRAWS_PER_BATCH.min(draws - start);
-        take(victim.distances::<f64>(attacked, &standard_normal(stream, batch * victim.latent_dim()))?);
+        if !take(victim.distances::<f64>(attacked, &standard_normal(stream, batch * victim.latent_dim()))?) {
+            break;
+        }
     }
     Ok(())
 }

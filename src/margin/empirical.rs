@@ -106,6 +106,10 @@ pub struct SearchTarget<'a> {
 const BISECT_DECISIONS: usize = 48;
 /// Draws on which candidates are compared before one is put to a decision.
 const STEERING_DRAWS: usize = 512;
+/// The first of them, which tell who takes part in the comparison.
+const FIRST_STEERING_DRAWS: usize = 64;
+/// Who is behind by a larger fraction on the first draws stays behind: three standard deviations of a fraction of them.
+const CLEARLY_BEHIND: f64 = 0.19;
 /// Candidates compared at once; bounds memory.
 const STEERING_ROWS: usize = 64;
 /// Norms tried on every ray while bracketing, each this fraction of the next larger one.
@@ -154,6 +158,9 @@ struct Search<'a> {
     name: String,
     steering_noise: Vec<f32>,
     failure_per_decision: Probability,
+    /// The largest number of a decision's draws that may not be outside the radius if it is to refute; none where even 0
+    /// are too many.
+    most_not_outside: Option<u64>,
     decisions_allowed: usize,
     decisions: u64,
     attacks: u64,
@@ -178,6 +185,7 @@ impl<'a> Search<'a> {
                 paper_norms(plan.max_norm, decrement) * kind.proposals(directions.len(), plan.effort)
             }
         };
+        let failure_per_decision = target.failure_probability.split(decisions_allowed);
         Self {
             target,
             plan,
@@ -186,7 +194,8 @@ impl<'a> Search<'a> {
             seed,
             name,
             steering_noise,
-            failure_per_decision: target.failure_probability.split(decisions_allowed),
+            failure_per_decision,
+            most_not_outside: most_not_outside(plan.decision_draws as u64, failure_per_decision, target.level),
             decisions_allowed,
             decisions: 0,
             attacks: 0,
@@ -310,21 +319,33 @@ impl<'a> Search<'a> {
         Ok(None)
     }
 
-    /// The candidate with the fewest steering draws inside the radius, and that fraction.
+    /// The candidate with the fewest steering draws inside the radius, and that fraction. Where the first draws show that
+    /// no candidate comes near the level, it is the fraction of those.
     fn most_promising(&self, candidates: Vec<AttackedInput>) -> Result<Option<(AttackedInput, f64)>> {
-        let inside = self.steer(&candidates)?;
-        Ok(candidates.into_iter().zip(inside).min_by(|a, b| a.1.total_cmp(&b.1)))
+        let fewest = |candidates: Vec<AttackedInput>, inside: Vec<f64>| {
+            candidates.into_iter().zip(inside).min_by(|a, b| a.1.total_cmp(&b.1))
+        };
+        let first = self.steer(&candidates, FIRST_STEERING_DRAWS)?;
+        let best = first.iter().copied().fold(f64::INFINITY, f64::min);
+        if best > self.target.level.get() + CLEARLY_BEHIND {
+            return Ok(fewest(candidates, first));
+        }
+        let near = |(candidate, inside)| (inside <= best + CLEARLY_BEHIND).then_some(candidate);
+        let candidates: Vec<AttackedInput> = candidates.into_iter().zip(first).filter_map(near).collect();
+        let inside = self.steer(&candidates, STEERING_DRAWS)?;
+        Ok(fewest(candidates, inside))
     }
 
-    /// Fraction of the steering draws inside the radius for every candidate; 1 where a distance is not a number.
-    fn steer(&self, candidates: &[AttackedInput]) -> Result<Vec<f64>> {
+    /// Fraction of the first steering draws inside the radius for every candidate; 1 where a distance is not a number.
+    fn steer(&self, candidates: &[AttackedInput], draws: usize) -> Result<Vec<f64>> {
         let mut fractions = Vec::with_capacity(candidates.len());
+        let noise = &self.steering_noise[..draws * self.target.victim.latent_dim()];
         for block in candidates.chunks(STEERING_ROWS) {
             let values: Vec<f32> = block.iter().flat_map(|candidate| candidate.values()).copied().collect();
-            let distances = self.target.victim.distances(&values, &self.steering_noise)?;
-            for draws in distances.chunks_exact(STEERING_DRAWS) {
-                let outside = draws.iter().filter(|&&distance| distance > self.target.radius.get()).count();
-                fractions.push(1.0 - outside as f64 / STEERING_DRAWS as f64);
+            let distances = self.target.victim.distances(&values, noise)?;
+            for distances in distances.chunks_exact(draws) {
+                let outside = distances.iter().filter(|&&distance| distance > self.target.radius.get()).count();
+                fractions.push(1.0 - outside as f64 / draws as f64);
             }
         }
         Ok(fractions)
@@ -360,7 +381,7 @@ impl<'a> Search<'a> {
         for _ in 0..SHORTENING_STEPS {
             let middle = 0.5 * (low + high);
             let shorter = AttackedInput::new(input, &perturbation, self.constraint(middle * full));
-            if self.steer(std::slice::from_ref(&shorter))?[0] <= self.steering_target() {
+            if self.steer(std::slice::from_ref(&shorter), STEERING_DRAWS)?[0] <= self.steering_target() {
                 high = middle;
                 shortest = shorter;
             } else {
@@ -370,7 +391,8 @@ impl<'a> Search<'a> {
         Ok(shortest)
     }
 
-    /// Decides on fresh draws whether a candidate breaks robustness; keeps the shortest that does.
+    /// Decides on fresh draws whether a candidate breaks robustness; keeps the shortest that does. Draws end where those to
+    /// come could not make it refute any more.
     fn decide(&mut self, attacked: AttackedInput) -> Result<bool> {
         if self.exhausted() || !self.target.allowance.take_draws(self.plan.decision_draws) {
             return Ok(false);
@@ -378,7 +400,21 @@ impl<'a> Search<'a> {
         let mut stream = self.seed.stream(&format!("{}/decision/{}", self.name, self.decisions));
         self.decisions += 1;
         let Search { target, plan, .. } = self;
-        let counts = target.judge.count(attacked.values(), target.radius, plan.decision_draws, &mut stream)?;
+        let may_refute =
+            |counts: &DrawCounts| self.most_not_outside.is_some_and(|most| counts.draws - counts.outside <= most);
+        let radius = target.radius;
+        let counts =
+            target.judge.count_while(attacked.values(), radius, plan.decision_draws, &mut stream, may_refute)?;
+        if counts.draws < plan.decision_draws as u64 {
+            trace!(
+                search = self.name,
+                norm = attacked.norm().get(),
+                counts.inside,
+                counts.draws,
+                "decision without refutation"
+            );
+            return Ok(false);
+        }
         let Ok(probability_upper) = counts.probability_upper(self.failure_per_decision) else { return Ok(false) };
         let refutes = probability_upper.get() <= self.target.level.get();
         trace!(
@@ -397,6 +433,28 @@ impl<'a> Search<'a> {
     }
 }
 
+/// The largest number of `draws` not outside the radius with which a decision refutes.
+fn most_not_outside(draws: u64, failure_probability: Probability, level: Probability) -> Option<u64> {
+    let refutes = |not_outside: u64| {
+        let counts = DrawCounts { draws, inside: not_outside, outside: draws - not_outside };
+        counts.probability_upper(failure_probability).is_ok_and(|upper| upper.get() <= level.get())
+    };
+    if !refutes(0) {
+        return None;
+    }
+    // The bound rises with the count.
+    let (mut low, mut high) = (0, draws);
+    while low < high {
+        let middle = low + (high - low).div_ceil(2);
+        if refutes(middle) {
+            low = middle;
+        } else {
+            high = middle - 1;
+        }
+    }
+    Some(low)
+}
+
 /// A quotient that misses a whole number by no more than this is one.
 const DECREMENT_SLACK: f64 = 1e-9;
 
@@ -406,4 +464,26 @@ fn paper_norms(max_norm: f64, decrement: f64) -> usize {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let count = (max_norm / decrement - DECREMENT_SLACK).ceil() as usize;
     count.max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decisions_end_where_the_bound_cannot_fall_to_the_level_any_more() {
+        let upper = |draws: u64, not_outside: u64, failure: Probability| {
+            let counts = DrawCounts { draws, inside: not_outside, outside: draws - not_outside };
+            counts.probability_upper(failure).unwrap().get()
+        };
+        for (draws, failure, level) in [(1000, 1e-3, 0.5), (4000, 1e-5, 0.5), (50, 0.1, 0.9), (1, 0.4, 0.7)] {
+            let (failure, level) = (Probability::new(failure).unwrap(), Probability::new(level).unwrap());
+            let most = most_not_outside(draws, failure, level).unwrap();
+            assert!(upper(draws, most, failure) <= level.get(), "{draws}");
+            assert!(most == draws || upper(draws, most + 1, failure) > level.get(), "{draws}");
+        }
+        // Ten draws outside leave P ≤ 1 − 0.001^(1/10) = 0.499 at best; nine do not suffice.
+        let (failure, level) = (Probability::new(1e-3).unwrap(), Probability::HALF);
+        assert_eq!((most_not_outside(10, failure, level), most_not_outside(9, failure, level)), (Some(0), None));
+    }
 }

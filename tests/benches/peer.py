@@ -4,6 +4,7 @@ Reads lines `FRAMEWORK JOB SECONDS` on stdin, repeats the job for about so long,
 repetition took in the middle (median). Both sides of a comparison get the same number of threads.
 """
 
+import json
 import os
 import sys
 import time
@@ -16,7 +17,7 @@ import numpy as np
 
 X, H, Z, BATCH, ATTACK, DRAWS = 784, 400, 20, 512, 64, 10_000
 SHAPES = {
-    "trunk.0": (H, X), "trunk.1": (H, H), "mean": (Z, H), "std": (Z, H),
+    "trunk.0": (H, X), "mean": (Z, H), "std": (Z, H),
     "decoder.0": (H, Z), "decoder.1": (H, H), "decoder.2": (X, H),
 }
 random = np.random.default_rng(0)
@@ -28,6 +29,19 @@ def parameters():
         bound = 1 / np.sqrt(width)
         made[name] = (random.uniform(-bound, bound, (out, width)).astype("f"), random.uniform(-bound, bound, out).astype("f"))
     return made
+
+
+def trained():
+    """The weights of the audited model, a safetensors file."""
+    with open(os.path.join(sys.argv[1], "model.safetensors"), "rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        values = file.read()
+
+    def tensor(name):
+        begin, end = header[name]["data_offsets"]
+        return np.frombuffer(values[begin:end], "<f4").reshape(header[name]["shape"]).copy()
+    names = {"mean": "mean_head.0", "std": "std_head.0"}
+    return {n: (tensor(names.get(n, n) + ".weight"), tensor(names.get(n, n) + ".bias")) for n in SHAPES}
 
 
 def images(rows, width=X):
@@ -46,7 +60,7 @@ class Torch:
 
     def encode(self, p, x):
         f, relu = self.torch.nn.functional.linear, self.torch.relu
-        h = relu(f(relu(f(x, *p["trunk.0"])), *p["trunk.1"]))
+        h = relu(f(x, *p["trunk.0"]))
         return f(h, *p["mean"]), self.torch.exp(0.5 * f(h, *p["std"]))
 
     def logits(self, p, z):
@@ -102,6 +116,47 @@ class Torch:
         mean = torch.func.jacrev(lambda x: self.encode(p, x)[0].squeeze(0))
         return lambda: mean(x)
 
+    def audit(self):
+        """The paper's algorithms 1 and 2 at one input, with bisection: r, then the margin to 0.1."""
+        torch = self.torch
+        p = {n: tuple(torch.tensor(t) for t in pair) for n, pair in trained().items()}
+        one = torch.tensor(np.fromfile(os.path.join(sys.argv[1], "input.f32"), "<f4"))[None]
+        draws, restarts, steps, width = 1000, 5, 50, 0.1
+        with torch.no_grad():
+            mean, std = self.encode(p, one)
+            clean = torch.sigmoid(self.logits(p, mean))
+
+        def distances(delta, noise):
+            attacked = torch.sigmoid(self.logits(p, self.encode(p, one + delta)[0] + std * noise))
+            return (attacked - clean).norm(dim=1)
+
+        def on_ball(delta, norm):
+            return delta * min(1.0, norm / delta.norm().item())
+
+        def breaks(norm, r):
+            for _ in range(restarts):
+                delta = torch.randn(1, X)
+                delta, noise = delta * (norm / delta.norm()), torch.randn(16, Z)
+                for step in range(steps):
+                    delta.requires_grad_()
+                    gradient, = torch.autograd.grad(distances(delta, noise).mean(), delta)
+                    length = norm * (0.5 - 0.48 * step / (steps - 1)) / gradient.norm()
+                    delta = on_ball(delta.detach() + length * gradient, norm)
+                with torch.no_grad():
+                    if (distances(delta, torch.randn(draws, Z)) <= r).float().mean() <= 0.5:
+                        return True
+            return False
+
+        def run():
+            with torch.no_grad():
+                r = distances(torch.zeros(1, X), torch.randn(draws, Z)).quantile(0.9)
+            low, high = 0.0, 10.0
+            while high - low > width:
+                norm = 0.5 * (low + high)
+                low, high = (low, norm) if breaks(norm, r) else (norm, high)
+            return high
+        return run
+
     def convolutions(self):
         torch = self.torch
         c, t, l = torch.nn.Conv2d, torch.nn.ConvTranspose2d, torch.nn.Linear
@@ -147,8 +202,7 @@ class Jax:
         return x @ layer[0].T + layer[1]
 
     def encode(self, p, x):
-        relu = self.jax.nn.relu
-        h = relu(self.linear(relu(self.linear(x, p["trunk.0"])), p["trunk.1"]))
+        h = self.jax.nn.relu(self.linear(x, p["trunk.0"]))
         return self.linear(h, p["mean"]), self.np.exp(0.5 * self.linear(h, p["std"]))
 
     def logits(self, p, z):

@@ -9,17 +9,21 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use candle_core::{DType, Device, Tensor};
-use vaecert::attack::{Threat, Victim};
-use vaecert::data::Dataset;
-use vaecert::margin::sample_distances;
+use vaecert::attack::{AttackKind, Effort, Threat, Victim};
+use vaecert::audit::input::AuditedModel;
+use vaecert::audit::AuditPlan;
+use vaecert::data::{DataSource, Dataset, Split};
+use vaecert::margin::{sample_distances, Protocol, RadiusRule};
 use vaecert::model::architecture::{Likelihood, StdLink};
 use vaecert::model::layer::{LayerShape, Map, Windows};
 use vaecert::model::train::{Trainer, TrainingPlan};
-use vaecert::model::{Activation, Architecture, Vae};
+use vaecert::model::{Activation, Architecture, Model, Vae};
+use vaecert::quantity::Probability;
 use vaecert::seed::{standard_normal, Seed};
 use vaecert::sensitivity::encoder_jacobian;
 use vaecert::threads::{run_products_on_one_thread, Workers};
@@ -46,13 +50,18 @@ fn main() {
     let workers = Workers::new(NonZeroUsize::new(threads)).unwrap();
     let dense =
         Vae::initialised(Architecture::preset("paper-mnist", &[28, 28]).unwrap(), Seed(0), &Device::Cpu).unwrap();
+    let (trained, digit) = trained(&workers);
+    let folder = tempfile::tempdir().unwrap();
+    Model::new(&trained, None).unwrap().save(&folder.path().join("model.safetensors")).unwrap();
+    let bytes: Vec<u8> = digit.iter().flat_map(|value| value.to_le_bytes()).collect();
+    std::fs::write(folder.path().join("input.f32"), bytes).unwrap();
     let convolutional = convolutional();
     let data = Dataset::new("bench", vec![28, 28], images(BATCH)).unwrap();
-    let mut peer = Peer::start(threads);
+    let mut peer = Peer::start(threads, folder.path());
     println!("{threads} threads on either side; median of {ROUNDS} rounds\n");
     println!("{:<58} {:>10} {:>16} {:>16}", "job", "vaecert", "torch / vaecert", "jax / vaecert");
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    for (name, words, mut ours) in jobs(&dense, &convolutional, &data, &workers) {
+    for (name, words, mut ours) in jobs(&dense, &convolutional, &data, (&trained, &digit), &workers) {
         if !wanted.is_empty() && !wanted.iter().any(|wanted| wanted == name) {
             continue;
         }
@@ -71,7 +80,13 @@ fn main() {
     }
 }
 
-fn jobs<'a>(dense: &'a Vae, convolutional: &'a Vae, data: &'a Dataset, workers: &'a Workers) -> Vec<Job<'a>> {
+fn jobs<'a>(
+    dense: &'a Vae,
+    convolutional: &'a Vae,
+    data: &'a Dataset,
+    (trained, digit): (&'a Vae, &'a [f32]),
+    workers: &'a Workers,
+) -> Vec<Job<'a>> {
     let plan = TrainingPlan { epochs: usize::MAX, batch_size: BATCH, learning_rate: 1e-3, beta: 1.0, seed: Seed(0) };
     let mut trainer = Trainer::new(dense.architecture().clone(), data, plan, &Device::Cpu).unwrap();
     let double = dense.converted(DType::F64, &Device::Cpu).unwrap();
@@ -85,6 +100,7 @@ fn jobs<'a>(dense: &'a Vae, convolutional: &'a Vae, data: &'a Dataset, workers: 
             "encoder Jacobian, double precision",
             Box::new(move || drop(encoder_jacobian(&double, &one).unwrap())),
         ),
+        ("audit", "one audited input, margin to 0.1", audit(trained, digit)),
         ("convolution_gradient", "convolutional VAE: input gradient, batch 64", gradient(convolutional, workers)),
         ("convolution_decodes", "convolutional VAE: 1,000 decodes", decodes(convolutional, 1000, workers)),
     ]
@@ -104,6 +120,41 @@ fn gradient<'a>(vae: &'a Vae, workers: &'a Workers) -> Box<dyn FnMut() + 'a> {
         };
         drop(workers.map(parts, part).unwrap());
     })
+}
+
+/// One input with certificates and attacks: 1,000 draws per probability, 5 restarts of 50 steps with 16 draws at every norm,
+/// until the margin is known to 0.1. On one thread: inputs are what threads share.
+fn audit<'a>(vae: &'a Vae, input: &'a [f32]) -> Box<dyn FnMut() + 'a> {
+    let model = AuditedModel::new(vae, &Device::Cpu).unwrap();
+    let rule = RadiusRule::Quantile(Probability::new(0.9).unwrap());
+    let mut plan = AuditPlan::standard(rule, Probability::new(0.05).unwrap(), Seed(0));
+    (plan.selection_draws, plan.estimation_draws, plan.search.decision_draws) = (1000, 1000, 1000);
+    plan.attacks = vec![AttackKind::MaxDamage];
+    plan.search.effort = Effort { restarts: 5, steps: 50, draws: 16 };
+    // Bisection ends at a relative width.
+    let margin = model.audit(input, 0, 1, &plan).record.margin_upper.unwrap().get();
+    plan.search.protocol = Protocol::Bisect { tolerance: 0.1 / margin };
+    println!("(the margin of the audited input is at most {margin:.2})");
+    Box::new(move || drop(model.audit(input, 0, 1, &plan)))
+}
+
+/// The paper's MNIST net trained for a few seconds on the 8×8 digits, drawn larger, and the first digit that it never saw.
+fn trained(workers: &Workers) -> (Vae, Vec<f32>) {
+    let enlarged = |split| {
+        let digits = DataSource::digits().load(split, Seed(0)).unwrap();
+        let pixel = |row: &[f32], i: usize| row[(i / 28 * 8 / 28) * 8 + i % 28 * 8 / 28];
+        let rows = (0..digits.len()).filter_map(|row| digits.row(row));
+        let values = rows.flat_map(|row| (0..DIM).map(move |i| pixel(row, i))).collect();
+        Dataset::new("digits", vec![28, 28], values).unwrap()
+    };
+    let (data, unseen) = (enlarged(Split::Train), enlarged(Split::Test));
+    let plan = TrainingPlan { epochs: 40, batch_size: 128, learning_rate: 1e-3, beta: 1.0, seed: Seed(0) };
+    let architecture = Architecture::preset("paper-mnist", &[28, 28]).unwrap();
+    let mut trainer = Trainer::new(architecture, &data, plan, &Device::Cpu).unwrap();
+    while !trainer.is_finished() {
+        trainer.run_epoch(workers).unwrap();
+    }
+    (trainer.model().unwrap().vae, unseen.row(0).unwrap().to_vec())
 }
 
 /// Distances of draws from the undisturbed reconstruction, in parts likewise.
@@ -191,11 +242,12 @@ struct Peer {
 }
 
 impl Peer {
-    fn start(threads: usize) -> Option<Self> {
+    /// `folder` holds the model and the input of the audit.
+    fn start(threads: usize, folder: &Path) -> Option<Self> {
         let python = std::env::var("VAECERT_BENCH_PYTHON").unwrap_or_else(|_| "python3".to_owned());
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/benches/peer.py");
         let mut command = Command::new(python);
-        command.arg(script).env("VAECERT_BENCH_THREADS", threads.to_string());
+        command.arg(script).arg(folder).env("VAECERT_BENCH_THREADS", threads.to_string());
         command.env_remove("RAYON_NUM_THREADS").stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut program = command.spawn().ok()?;
         let (jobs, times) = (program.stdin.take()?, BufReader::new(program.stdout.take()?));
