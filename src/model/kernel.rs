@@ -107,8 +107,8 @@ impl<T: Real> Frozen<T> {
             }
             let (outputs, inputs) = weight.dims2()?;
             Ok(Some(Self::Product(match direction {
-                Direction::Forward => Packed::new(inputs, outputs, |i, j| values[j * inputs + i]),
-                Direction::Adjoint => Packed::new(outputs, inputs, |i, j| values[i * inputs + j]),
+                Direction::Forward => Packed::of_columns(values, inputs, outputs),
+                Direction::Adjoint => Packed::of_rows(values, outputs, inputs),
             })))
         })
     }

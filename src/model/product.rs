@@ -99,15 +99,32 @@ pub(crate) struct Packed<T> {
 }
 
 impl<T: Lanes + num_traits::Zero> Packed<T> {
-    /// A matrix of `depth` rows and `columns` columns, of which `value` gives (row, column).
-    pub(crate) fn new(depth: usize, columns: usize, value: impl Fn(usize, usize) -> T) -> Self {
+    /// A row-major matrix `[depth, columns]`.
+    pub(crate) fn of_rows(matrix: &[T], depth: usize, columns: usize) -> Self {
+        let row = |row: usize, used: Range<usize>, values: &mut Vec<T>| {
+            values.extend_from_slice(&matrix[row * columns..][used]);
+        };
+        Self::new(depth, columns, row)
+    }
+
+    /// The transpose of a row-major matrix `[columns, depth]`.
+    pub(crate) fn of_columns(matrix: &[T], depth: usize, columns: usize) -> Self {
+        let row = |row: usize, used: Range<usize>, values: &mut Vec<T>| {
+            values.extend(matrix[used.start * depth + row..].iter().step_by(depth).take(used.len()));
+        };
+        Self::new(depth, columns, row)
+    }
+
+    /// `extend` adds a row's values in a range of columns.
+    fn new(depth: usize, columns: usize, extend: impl Fn(usize, Range<usize>, &mut Vec<T>)) -> Self {
         let panels = Panels::of::<T>(columns);
         let mut values: Vec<T> = Vec::with_capacity(depth * panels.units() * T::UNIT + T::UNIT);
         let start = values.as_ptr().align_offset(UNIT_BYTES).min(T::UNIT);
         values.resize(start, T::zero());
         for range in panels.ranges() {
             for row in 0..depth {
-                values.extend(range.clone().map(|j| if j < columns { value(row, j) } else { T::zero() }));
+                extend(row, range.start..range.end.min(columns), &mut values);
+                values.resize(values.len() + range.end.saturating_sub(columns), T::zero());
             }
         }
         Self { values, start, depth, columns }
@@ -322,9 +339,10 @@ mod tests {
             rows in 0..15usize, depth in 1..40usize, columns in 1..150usize, seed in 0..1000u64,
         ) {
             let (left, right) = (draws("left", seed, rows * depth), draws("right", seed, depth * columns));
-            let packed = Packed::new(depth, columns, |i, j| right[i * columns + j]);
+            let packed = Packed::of_rows(&right, depth, columns);
             let found = multiply(&left, &packed, &Plain);
-            let double = Packed::new(depth, columns, |i, j| f64::from(right[i * columns + j]));
+            let transposed: Vec<f64> = (0..columns * depth).map(|i| f64::from(right[i % depth * columns + i / depth])).collect();
+            let double = Packed::of_columns(&transposed, depth, columns);
             let in_double = multiply(&left.iter().map(|&v| f64::from(v)).collect::<Vec<_>>(), &double, &Plain);
             let mut plainly = vec![0.0; rows * columns];
             pulp::Scalar::new().vectorize(Multiply { left: &left, right: &packed, output: &mut plainly, finish: &Plain });

@@ -40,7 +40,7 @@ def trained():
     def tensor(name):
         begin, end = header[name]["data_offsets"]
         return np.frombuffer(values[begin:end], "<f4").reshape(header[name]["shape"]).copy()
-    names = {"mean": "mean_head.0", "std": "std_head.0"}
+    names = {"trunk.0": "encoder.trunk.0", "mean": "encoder.mean.0", "std": "encoder.std.0"}
     return {n: (tensor(names.get(n, n) + ".weight"), tensor(names.get(n, n) + ".bias")) for n in SHAPES}
 
 
