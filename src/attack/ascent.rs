@@ -15,6 +15,11 @@ const FIRST_STEP: f64 = 0.5;
 /// Last step, as a fraction of the ball's radius.
 const LAST_STEP: f64 = 0.02;
 
+/// After each such share of the steps, the better half of the starts goes on, as long as more than [`LEAST_STARTS`] do.
+const HALVING: f64 = 0.2;
+/// So many starts go on to the end.
+const LEAST_STARTS: usize = 2;
+
 /// What an attack maximises.
 pub trait Objective: Sync {
     /// Values and gradients at perturbed inputs (row-major `[rows, d_x]`). `noise` is row-major `[draws, d_z]`, the same
@@ -44,7 +49,8 @@ impl AscentNotes {
 }
 
 /// Projected gradient ascent on an objective: normalised steps of shrinking length, all starts in one batch, the same
-/// draws throughout (an objective that redraws its noise fights itself). Each start's best iterate is proposed.
+/// draws throughout (an objective that redraws its noise fights itself). Starts that fall behind are left where they are
+/// (successive halving; Jamieson & Talwalkar, AISTATS 2016). Each start's best iterate is proposed.
 #[derive(Debug, Clone, Copy)]
 pub struct GradientAscent<O>(
     /// What to maximise.
@@ -57,6 +63,9 @@ impl<O: Objective> Attack for GradientAscent<O> {
         let mut state = Ascent::new(task, starts(task, stream), dim);
         let noise = standard_normal(stream, task.effort.draws * task.victim.latent_dim());
         for step in 0..=task.effort.steps {
+            if halves_before(step, task.effort.steps) {
+                state.keep_better_half();
+            }
             let evaluation = self.0.evaluate(task, &state.attacked(), &noise)?;
             let directions = state.record(&evaluation);
             if step < task.effort.steps {
@@ -66,6 +75,12 @@ impl<O: Objective> Attack for GradientAscent<O> {
         }
         Ok(state.proposals())
     }
+}
+
+/// Whether the number of starts is halved before this step.
+fn halves_before(step: usize, steps: usize) -> bool {
+    let halvings = |step: usize| (step as f64 / (HALVING * steps.max(1) as f64)).floor();
+    step > 0 && step < steps && halvings(step) > halvings(step - 1)
 }
 
 /// Perturbations to start from, row-major `[starts, d_x]`: the warm one, the structured directions, random ones.
@@ -87,7 +102,11 @@ fn starts(task: &Task<'_>, stream: &mut Stream) -> Vec<f32> {
 struct Ascent<'a> {
     task: &'a Task<'a>,
     dim: usize,
+    /// The starts that go on, ascending.
+    active: Vec<usize>,
+    /// Where those are.
     current: Vec<f32>,
+    /// The best iterates of all starts.
     best: Vec<f32>,
     best_values: Vec<f64>,
     notes: AscentNotes,
@@ -98,25 +117,41 @@ impl<'a> Ascent<'a> {
         for perturbation in current.chunks_exact_mut(dim) {
             project(perturbation, task.victim.input(), task.constraint);
         }
-        let best_values = vec![f64::NEG_INFINITY; current.len() / dim];
-        Self { task, dim, best: current.clone(), current, best_values, notes: AscentNotes::default() }
+        let starts = current.len() / dim;
+        let best_values = vec![f64::NEG_INFINITY; starts];
+        let active = (0..starts).collect();
+        Self { task, dim, active, best: current.clone(), current, best_values, notes: AscentNotes::default() }
     }
 
-    /// x + δ of every start.
+    /// Goes on with the starts of the better half, at least [`LEAST_STARTS`], by the best value that each has seen.
+    fn keep_better_half(&mut self) {
+        let kept = self.active.len().div_ceil(2).max(LEAST_STARTS).min(self.active.len());
+        let mut places: Vec<usize> = (0..self.active.len()).collect();
+        places.sort_by(|&a, &b| self.best_values[self.active[b]].total_cmp(&self.best_values[self.active[a]]));
+        places.truncate(kept);
+        places.sort_unstable();
+        let row = |&place: &usize| &self.current[place * self.dim..(place + 1) * self.dim];
+        self.current = places.iter().flat_map(row).copied().collect();
+        self.active = places.into_iter().map(|place| self.active[place]).collect();
+    }
+
+    /// x + δ of every start that goes on.
     fn attacked(&self) -> Vec<f32> {
         let input = self.task.victim.input();
         self.current.iter().enumerate().map(|(i, d)| input[i % self.dim] + d).collect()
     }
 
-    /// Keeps improved iterates and returns the unit gradient of every start (0 where there is none).
+    /// Keeps improved iterates and returns the unit gradient of every start that goes on (0 where there is none).
     fn record(&mut self, evaluation: &ObjectiveGradient) -> Vec<f32> {
         let mut directions = Vec::with_capacity(self.current.len());
-        for (start, gradient) in evaluation.gradient.chunks_exact(self.dim).enumerate() {
-            let value = evaluation.values[start];
-            let range = start * self.dim..(start + 1) * self.dim;
+        let gradients = evaluation.gradient.chunks_exact(self.dim);
+        let current = self.current.chunks_exact(self.dim);
+        for (((&start, &value), gradient), current) in
+            self.active.iter().zip(&evaluation.values).zip(gradients).zip(current)
+        {
             if value > self.best_values[start] {
                 self.best_values[start] = value;
-                self.best[range.clone()].copy_from_slice(&self.current[range]);
+                self.best[start * self.dim..(start + 1) * self.dim].copy_from_slice(current);
             }
             let norm = gradient.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
             let usable = norm.is_finite() && value.is_finite();
@@ -141,5 +176,19 @@ impl<'a> Ascent<'a> {
         let input = self.task.victim.input();
         let attacked = |perturbation| AttackedInput::new(input, perturbation, self.task.constraint);
         Proposals { candidates: self.best.chunks_exact(self.dim).map(attacked).collect(), notes: self.notes }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn starts_are_halved_four_times_at_equal_distances() {
+        let halvings = |steps: usize| (0..=steps).filter(|&step| halves_before(step, steps)).collect::<Vec<_>>();
+        assert_eq!(halvings(50), [10, 20, 30, 40]);
+        assert_eq!(halvings(5), [1, 2, 3, 4]);
+        assert_eq!((halvings(1), halvings(0)), (vec![], vec![]));
+        assert_eq!(halvings(3), [1, 2]);
     }
 }
