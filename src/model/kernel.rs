@@ -203,9 +203,20 @@ pub(crate) fn times_slope(gradient: Tensor, output: &Tensor, activation: Activat
 
 /// The gradients with respect to weight and bias: (`gradient`ᵀ x, column sums). Returns (`[out, in]`, `[out]`).
 pub(crate) fn parameter_gradients(gradient: &Tensor, input: &Tensor) -> Result<(Tensor, Tensor)> {
-    let rows = gradient.dim(0)?;
-    let ones = Tensor::ones((1, rows), gradient.dtype(), gradient.device())?;
-    Ok((gradient.t()?.matmul(input)?, ones.matmul(gradient)?.squeeze(0)?))
+    let sums = if is_cpu(gradient) {
+        on_cpu(gradient, gradient, ColumnSums { width: gradient.dim(1)? })?
+    } else {
+        gradient.sum(0)?
+    };
+    Ok((gradient.t()?.matmul(input)?, sums))
+}
+
+/// The sum of all squares, finite only if every value is and none is beyond half the range of exponents.
+pub(crate) fn sum_of_squares(values: &Tensor) -> Result<f64> {
+    if is_cpu(values) {
+        return on_cpu(values, values, SumOfSquares);
+    }
+    values.to_dtype(DType::F64)?.sqr()?.sum_all()?.to_scalar::<f64>()
 }
 
 /// The L2 distance of every row of `points` `[rows, width]` from its reference. `reference` is `[n, width]` with n
@@ -543,6 +554,41 @@ fn distance<T: Real>(a: &[T], b: &[T]) -> f64 {
 fn square_of_difference<T: Real>(a: T, b: T) -> f64 {
     let difference = a.widen() - b.widen();
     difference * difference
+}
+
+struct ColumnSums {
+    width: usize,
+}
+
+impl Combine for ColumnSums {
+    type Output = Tensor;
+    #[inline(always)]
+    fn combine<T: Real>(self, values: &[T], _: &[T]) -> Result<Tensor> {
+        let mut sums = vec![T::zero(); self.width];
+        for row in values.chunks_exact(self.width.max(1)) {
+            for (sum, &value) in sums.iter_mut().zip(row) {
+                *sum += value;
+            }
+        }
+        Tensor::from_vec(sums, self.width, &Device::Cpu)
+    }
+}
+
+struct SumOfSquares;
+
+impl Combine for SumOfSquares {
+    type Output = f64;
+    #[inline(always)]
+    fn combine<T: Real>(self, values: &[T], _: &[T]) -> Result<f64> {
+        let mut sums = [0.0_f64; LANES];
+        for values in values.chunks(LANES) {
+            for (sum, value) in sums.iter_mut().zip(values) {
+                let value = value.widen();
+                *sum += value * value;
+            }
+        }
+        Ok(sums.iter().sum())
+    }
 }
 
 struct ScaledDifferences<'a> {

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::adam::{self, AdamStep};
 use super::architecture::Architecture;
 use super::file::{self, Model, ModelError};
+use super::kernel;
 use super::objective::{objective_gradients, ObjectiveTerms};
 use super::vae::Vae;
 use crate::data::Dataset;
@@ -397,7 +398,7 @@ impl<'a> Trainer<'a> {
     fn check_weights(&self, position: Position) -> Result<(), TrainError> {
         for parameter in self.vae.parameters() {
             // A sum of squares is finite only if every term is.
-            let value = parameter.to_dtype(DType::F64)?.sqr()?.sum_all()?.to_scalar::<f64>()?;
+            let value = kernel::sum_of_squares(&parameter)?;
             if !value.is_finite() {
                 let Position { epoch, step, .. } = position;
                 return Err(TrainError::NonFinite { what: "weights", value, epoch, step });

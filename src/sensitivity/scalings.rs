@@ -315,12 +315,12 @@ fn scale_columns(matrix: &mut DMatrix<f64>, scale: &DVector<f64>) {
 
 /// A scaling with few digits, not below the given one.
 fn shortened(scaling: f64) -> f64 {
-    // The logarithm of a positive double lies between -324 and 309.
+    // Saturates where the scaling is 0, infinite or no number.
     #[allow(clippy::cast_possible_truncation)]
-    let last_digit = scaling.log10().floor() as i32 - (DIGITS - 1);
+    let last_digit = (scaling.log10().floor() as i32).saturating_sub(DIGITS - 1);
     // Powers of ten up to this one are exact, and so are whole numbers of few digits: their product or quotient is the
     // double that such a decimal is read as.
-    if last_digit.abs() > EXACT_POWERS {
+    if !(scaling.is_finite() && (-EXACT_POWERS..=EXACT_POWERS).contains(&last_digit)) {
         return scaling;
     }
     let power = 10f64.powi(last_digit.abs());
@@ -357,5 +357,7 @@ mod tests {
     fn scalings_are_shortened_upwards() {
         let found = [1.0, 1.0001, 9.9999, 0.123_45, 12_345.6, 2e-30].map(shortened);
         assert_eq!(found, [1.0, 1.001, 10.0, 0.1235, 12_350.0, 2e-30]);
+        assert_eq!([0.0, f64::INFINITY, f64::MIN_POSITIVE].map(shortened), [0.0, f64::INFINITY, f64::MIN_POSITIVE]);
+        assert!(shortened(f64::NAN).is_nan());
     }
 }
