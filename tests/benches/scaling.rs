@@ -4,7 +4,7 @@
 //! `cargo bench --bench scaling`; a few minutes. Prints seconds and the peak of resident memory (on Linux) of every run, and
 //! per size the exponent e of time ~ sizeᵉ, fitted to its three largest values.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
+#![allow(missing_docs, clippy::panic, clippy::unwrap_used, clippy::print_stdout)]
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
