@@ -13,7 +13,7 @@ use std::ops::Range;
 use pulp::{Arch, Simd, WithSimd};
 
 use super::layer::{product, Windows};
-use super::product::{product_of_tile, Finish, Lanes, Panels, Scattered, MOST_COLUMNS, ROWS};
+use super::product::{product_of_tile, Finish, Lanes, Left, Panels, Scattered, MOST_COLUMNS, ROWS};
 
 /// Planes may hold so many times the values of input, output and weights together; an image lost in wide padding is left to
 /// the plain way.
@@ -310,8 +310,9 @@ impl<T: Lanes + num_traits::Zero, F: Finish<T>> WithSimd for Apply<'_, T, F> {
                         let weights = &part.weights[first * depth..][..count * depth];
                         for range in Panels::of::<T>(map.places(part)).ranges() {
                             let (panel, sums) = (&planes[range.start..], &mut sums[range.start..]);
-                            let starts = Scattered(&part.starts);
-                            product_of_tile(simd, weights, depth, panel, range.len(), starts, sums, pitch);
+                            let (starts, left) =
+                                (Scattered(&part.starts), Left { values: weights, pitch: depth, depth, rows: count });
+                            product_of_tile(simd, left, panel, range.len(), starts, sums, pitch, false);
                         }
                     }
                     for (channel, image) in images.chunks_exact_mut(height * width).enumerate() {

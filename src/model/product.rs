@@ -16,6 +16,9 @@ const UNIT_BYTES: usize = 64;
 const UNITS: usize = 4;
 /// Rows of a tile.
 pub(crate) const ROWS: usize = 6;
+/// Rows that meet one part of a panel after the other, and rows of such a part: together they stay in the nearest cache.
+const GROUP: usize = 8 * ROWS;
+const DEPTH: usize = 128;
 /// No panel has more columns.
 pub(crate) const MOST_COLUMNS: usize = UNITS * UNIT_BYTES / size_of::<f32>();
 
@@ -176,13 +179,23 @@ impl<T: Lanes + num_traits::Zero, F: Finish<T>> WithSimd for Multiply<'_, T, F> 
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { left, right, output, finish } = self;
         let (depth, columns) = (right.depth, right.columns);
-        let mut sums = [T::zero(); ROWS * MOST_COLUMNS];
+        let mut sums = [T::zero(); GROUP * MOST_COLUMNS];
         for (range, panel) in right.panels() {
             let width = range.len();
             let used = range.start..range.end.min(columns);
-            for (block, left) in left.chunks(ROWS * depth).enumerate() {
-                product_of_tile(simd, left, depth, panel, width, Consecutive(width), &mut sums, MOST_COLUMNS);
-                for (row, sums) in (block * ROWS..).zip(sums.chunks_exact(MOST_COLUMNS).take(left.len() / depth)) {
+            for (group, left) in left.chunks(GROUP * depth).enumerate() {
+                let rows = left.len() / depth;
+                for first in (0..depth).step_by(DEPTH) {
+                    let count = DEPTH.min(depth - first);
+                    let panel = &panel[first * width..];
+                    for row in (0..rows).step_by(ROWS) {
+                        let values = &left[row * depth + first..];
+                        let left = Left { values, pitch: depth, depth: count, rows: ROWS.min(rows - row) };
+                        let sums = &mut sums[row * MOST_COLUMNS..];
+                        product_of_tile(simd, left, panel, width, Consecutive(width), sums, MOST_COLUMNS, first > 0);
+                    }
+                }
+                for (row, sums) in (group * GROUP..).zip(sums.chunks_exact(MOST_COLUMNS).take(rows)) {
                     let values = &mut output[row * columns..][used.clone()];
                     values.copy_from_slice(&sums[..used.len()]);
                     finish.finish(row, used.clone(), values);
@@ -219,19 +232,31 @@ impl RowStarts for Scattered<'_> {
     }
 }
 
-/// left · panel for up to [`ROWS`] rows: `left` is `[rows, depth]`, `panel` is `width` columns wide, a whole number of units;
-/// row i of the result begins at `sums[i · pitch]`.
+/// The rows of a left factor, or the same columns of some of them.
+#[derive(Clone, Copy)]
+pub(crate) struct Left<'a, T> {
+    pub(crate) values: &'a [T],
+    /// From the beginning of a row to that of the next.
+    pub(crate) pitch: usize,
+    /// Columns.
+    pub(crate) depth: usize,
+    /// Rows, up to [`ROWS`].
+    pub(crate) rows: usize,
+}
+
+/// left · panel for a panel of `width` columns, a whole number of units; row i of the result begins at `sums[i · pitch]`. It is
+/// added to what is there, if `adds`.
 #[inline(always)]
-#[allow(clippy::too_many_arguments)] // Shapes of three matrices.
+#[allow(clippy::too_many_arguments)] // Three matrices and how they lie.
 pub(crate) fn product_of_tile<T: Lanes + num_traits::Zero, S: Simd>(
     simd: S,
-    left: &[T],
-    depth: usize,
+    left: Left<T>,
     panel: &[T],
     width: usize,
     starts: impl RowStarts,
     sums: &mut [T],
     pitch: usize,
+    adds: bool,
 ) {
     let lanes = size_of::<T::Vector<S>>() / size_of::<T>();
     let most = if S::REGISTER_COUNT >= 32 { UNITS } else { UNITS / 2 };
@@ -240,10 +265,10 @@ pub(crate) fn product_of_tile<T: Lanes + num_traits::Zero, S: Simd>(
         let vectors = ((width - column) / lanes).min(most);
         let (panel, sums) = (&panel[column..], &mut sums[column..]);
         match vectors {
-            4.. => product_of_strip::<T, S, 4>(simd, left, depth, panel, starts, sums, pitch),
-            3 => product_of_strip::<T, S, 3>(simd, left, depth, panel, starts, sums, pitch),
-            2 => product_of_strip::<T, S, 2>(simd, left, depth, panel, starts, sums, pitch),
-            _ => product_of_strip::<T, S, 1>(simd, left, depth, panel, starts, sums, pitch),
+            4.. => product_of_strip::<T, S, 4>(simd, left, panel, starts, sums, pitch, adds),
+            3 => product_of_strip::<T, S, 3>(simd, left, panel, starts, sums, pitch, adds),
+            2 => product_of_strip::<T, S, 2>(simd, left, panel, starts, sums, pitch, adds),
+            _ => product_of_strip::<T, S, 1>(simd, left, panel, starts, sums, pitch, adds),
         }
         column += vectors.max(1) * lanes;
     }
@@ -252,43 +277,54 @@ pub(crate) fn product_of_tile<T: Lanes + num_traits::Zero, S: Simd>(
 #[inline(always)]
 fn product_of_strip<T: Lanes + num_traits::Zero, S: Simd, const VECTORS: usize>(
     simd: S,
-    left: &[T],
-    depth: usize,
+    left: Left<T>,
     panel: &[T],
     starts: impl RowStarts,
     sums: &mut [T],
     pitch: usize,
+    adds: bool,
 ) {
-    let (mut row, rows) = (0, left.len() / depth);
-    while row < rows {
-        let (left, sums) = (&left[row * depth..], &mut sums[row * pitch..]);
-        row += match rows - row {
-            ROWS.. => product_of_block::<T, S, ROWS, VECTORS>(simd, left, depth, panel, starts, sums, pitch),
-            2.. => product_of_block::<T, S, 2, VECTORS>(simd, left, depth, panel, starts, sums, pitch),
-            _ => product_of_block::<T, S, 1, VECTORS>(simd, left, depth, panel, starts, sums, pitch),
+    let mut row = 0;
+    while row < left.rows {
+        let rest = Left { values: &left.values[row * left.pitch..], rows: left.rows - row, ..left };
+        let sums = &mut sums[row * pitch..];
+        row += match rest.rows {
+            ROWS.. => product_of_block::<T, S, ROWS, VECTORS>(simd, rest, panel, starts, sums, pitch, adds),
+            2.. => product_of_block::<T, S, 2, VECTORS>(simd, rest, panel, starts, sums, pitch, adds),
+            _ => product_of_block::<T, S, 1, VECTORS>(simd, rest, panel, starts, sums, pitch, adds),
         };
     }
 }
 
 /// `COUNT` rows in `VECTORS` vectors, all of whose sums are in registers. Returns the number of rows.
+///
+/// Plain loops: where whole arrays are copied, the compiler keeps the sums in memory.
 #[inline(always)]
+#[allow(clippy::needless_range_loop, clippy::manual_memcpy)]
 fn product_of_block<T: Lanes + num_traits::Zero, S: Simd, const COUNT: usize, const VECTORS: usize>(
     simd: S,
-    left: &[T],
-    depth: usize,
+    left: Left<T>,
     panel: &[T],
     starts: impl RowStarts,
     sums: &mut [T],
     pitch: usize,
+    adds: bool,
 ) -> usize {
     let width = VECTORS * (size_of::<T::Vector<S>>() / size_of::<T>());
     let mut rows: [&[T]; COUNT] = [&[]; COUNT];
     for (i, row) in rows.iter_mut().enumerate() {
-        *row = &left[i * depth..][..depth];
+        *row = &left.values[i * left.pitch..][..left.depth];
     }
     let mut totals = [[T::splat(simd, T::zero()); VECTORS]; COUNT];
-    #[allow(clippy::needless_range_loop)] // k goes through all rows at once.
-    for k in 0..depth {
+    if adds {
+        for i in 0..COUNT {
+            let sums = &T::vectors::<S>(&sums[i * pitch..i * pitch + width])[..VECTORS];
+            for v in 0..VECTORS {
+                totals[i][v] = sums[v];
+            }
+        }
+    }
+    for k in 0..left.depth {
         let start = starts.start(k);
         let right = &T::vectors::<S>(&panel[start..start + width])[..VECTORS];
         for i in 0..COUNT {
@@ -298,8 +334,11 @@ fn product_of_block<T: Lanes + num_traits::Zero, S: Simd, const COUNT: usize, co
             }
         }
     }
-    for (totals, sums) in totals.iter().zip(sums.chunks_mut(pitch)) {
-        T::vectors_mut::<S>(&mut sums[..width])[..VECTORS].copy_from_slice(totals);
+    for i in 0..COUNT {
+        let sums = &mut T::vectors_mut::<S>(&mut sums[i * pitch..i * pitch + width])[..VECTORS];
+        for v in 0..VECTORS {
+            sums[v] = totals[i][v];
+        }
     }
     COUNT
 }
