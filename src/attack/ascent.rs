@@ -49,8 +49,8 @@ impl AscentNotes {
 }
 
 /// Projected gradient ascent on an objective: normalised steps of shrinking length, all starts in one batch, the same
-/// draws throughout (an objective that redraws its noise fights itself). Starts that fall behind are left where they are
-/// (successive halving; Jamieson & Talwalkar, AISTATS 2016). Each start's best iterate is proposed.
+/// draws throughout (an objective that redraws its noise fights itself). Starts that fall behind are left where they are if the
+/// task says so (successive halving; Jamieson & Talwalkar, AISTATS 2016). Each start's best iterate is proposed.
 #[derive(Debug, Clone, Copy)]
 pub struct GradientAscent<O>(
     /// What to maximise.
@@ -63,7 +63,7 @@ impl<O: Objective> Attack for GradientAscent<O> {
         let mut state = Ascent::new(task, starts(task, stream), dim);
         let noise = standard_normal(stream, task.effort.draws * task.victim.latent_dim());
         for step in 0..=task.effort.steps {
-            if halves_before(step, task.effort.steps) {
+            if task.gives_up_starts && halves_before(step, task.effort.steps) {
                 state.keep_better_half();
             }
             let evaluation = self.0.evaluate(task, &state.attacked(), &noise)?;

@@ -49,6 +49,8 @@ pub struct Task<'a> {
     pub directions: &'a [Vec<f32>],
     /// The best perturbation known, from a search at another norm.
     pub warm_start: Option<&'a AttackedInput>,
+    /// Whether starts that fall behind are given up on the way; the paper's algorithms carry every one to its end.
+    pub gives_up_starts: bool,
     /// How much work to spend.
     pub effort: Effort,
 }

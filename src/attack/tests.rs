@@ -43,6 +43,7 @@ fn task<'a>(victim: &'a Victim<'a>, directions: &'a [Vec<f32>], norm: f64) -> Ta
         constraint: Constraint { norm, pixel_box: None },
         directions,
         warm_start: None,
+        gives_up_starts: true,
         effort: Effort { restarts: 3, steps: 15, draws: 8 },
     }
 }

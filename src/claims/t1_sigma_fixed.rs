@@ -109,6 +109,7 @@ fn strongest(single: &Vae, double: &Vae, input: &[f32], norm: f64, trial: &Trial
         constraint: Constraint { norm, pixel_box: None },
         directions: &directions,
         warm_start: None,
+        gives_up_starts: false,
         effort: EFFORT,
     };
     let proposals = AttackKind::MaxDamage.attack().propose(&task, &mut trial.draws("attack"))?;

@@ -280,6 +280,7 @@ impl<'a> Search<'a> {
             radius: self.target.radius,
             constraint: self.constraint(norm),
             directions: &self.directions,
+            gives_up_starts: matches!(self.plan.protocol, Protocol::Bisect { .. }),
             warm_start: match self.plan.protocol {
                 Protocol::Bisect { .. } => self.best.as_ref().map(|best| &best.attacked),
                 Protocol::Paper { .. } => None,

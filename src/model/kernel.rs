@@ -114,14 +114,12 @@ impl<T: Real> Frozen<T> {
     }
 
     fn apply(&self, input: &Tensor, then: Then) -> Result<Tensor> {
-        let (rows, width) = input.dims2()?;
+        let rows = input.dim(0)?;
         let (inputs, outputs) = match self {
             Self::Product(packed) => (packed.depth(), packed.columns()),
             Self::Convolution(direct) => (direct.inputs(), direct.outputs()),
         };
-        if width != inputs {
-            bail!("shapes disagree: rows of {width} values where {inputs} were expected");
-        }
+        same_width(input, inputs)?;
         let apply = |then: ThenValues<T>| {
             let values = with_values(input, |input: &[T]| {
                 Ok(match self {

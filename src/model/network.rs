@@ -190,8 +190,11 @@ impl Network {
         &self.layers
     }
 
-    /// Rows to compute at once where there are many: enough for fast products, few enough to stay in cache.
+    /// Rows to compute at once where there are many: enough for fast products, and on the CPU few enough to stay in cache.
     pub(crate) fn rows_at_once(&self) -> usize {
+        if !self.layers.iter().flat_map(|layer| &layer.parameters).all(kernel::is_cpu) {
+            return MOST_ROWS;
+        }
         let widest = self.layers.iter().map(|layer| layer.shape.map.outputs()).max().unwrap_or(1);
         (CACHED_VALUES / widest).clamp(LEAST_ROWS, MOST_ROWS)
     }

@@ -1,7 +1,8 @@
 //! Products of matrices in the widest vectors of the processor, into which bias, activation or slopes are folded.
 //!
 //! The left factor is row-major; the right one lies in *panels* of a few vectors' width, one behind the other, so that it
-//! is read once from front to back. A tile of a few rows and one panel stays in registers for the whole sum.
+//! is read from front to back. The sums of a few rows in one panel stay in registers for [`DEPTH`] steps at a time, and a
+//! group of rows takes these steps before the next ones, so that the part of the panel is still in the nearest cache.
 //!
 //! **Order.** Every value is a sum over k = 0, 1, … in this order, in fused products, whatever the other rows, the number of
 //! rows and the width of the vectors; so it is the same bits alone or in a batch, and on every processor that has fused

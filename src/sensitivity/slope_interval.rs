@@ -692,8 +692,7 @@ pub(crate) fn scalings_of(layer: usize, uncertain: &[usize], scalings: &LayerSca
 
 /// K = Λ − Q_UU, its diagonal rounded once.
 fn gap(among: &DMatrix<f64>, lambda: &[f64]) -> DMatrix<f64> {
-    let mut gap = among.clone();
-    gap.as_mut_slice().iter_mut().for_each(|entry| *entry = -*entry);
+    let mut gap = -among;
     for (i, lambda) in lambda.iter().enumerate() {
         gap[(i, i)] += lambda;
     }

@@ -7,7 +7,7 @@
 #![allow(missing_docs, clippy::panic, clippy::unwrap_used, clippy::print_stdout)]
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -140,7 +140,7 @@ fn write_model(sizes: Sizes, path: &Path) {
 }
 
 /// Values in [0, 1].
-fn write_data(sizes: Sizes, path: &PathBuf) {
+fn write_data(sizes: Sizes, path: &Path) {
     let values: Vec<f32> = standard_normal(&mut Seed(0).stream("bench/inputs"), sizes.inputs * sizes.dim);
     let values = values.iter().map(|value| value.abs().min(1.0)).collect();
     let tensor = Tensor::from_vec(values, (sizes.inputs, sizes.dim), &Device::Cpu).unwrap();
