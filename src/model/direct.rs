@@ -10,10 +10,11 @@
 
 use std::ops::Range;
 
+use num_traits::Float;
 use pulp::{Arch, Simd, WithSimd};
 
 use super::layer::{product, Windows};
-use super::product::{product_of_tile, Finish, Lanes, Left, Panels, Scattered, MOST_COLUMNS, ROWS};
+use super::product::{product_of_tile, Finish, Lanes, Left, Panels, MOST_COLUMNS, ROWS};
 
 /// Planes may hold so many times the values of input, output and weights together; an image lost in wide padding is left to
 /// the plain way.
@@ -149,7 +150,7 @@ struct Part<T> {
     starts: Vec<usize>,
 }
 
-impl<T: Lanes + num_traits::Zero> Direct<T> {
+impl<T: Lanes + Float> Direct<T> {
     /// `weight`: `[windows.output channels, windows.input channels / groups, kernel height, kernel width]`, row-major. None
     /// if the planes would be large beyond reason.
     pub(crate) fn new(windows: &Windows, weight: &[T], direction: Direction) -> Option<Self> {
@@ -275,7 +276,7 @@ struct Apply<'a, T, F> {
     finish: &'a F,
 }
 
-impl<T: Lanes + num_traits::Zero, F: Finish<T>> WithSimd for Apply<'_, T, F> {
+impl<T: Lanes + Float, F: Finish<T>> WithSimd for Apply<'_, T, F> {
     type Output = ();
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
@@ -310,9 +311,8 @@ impl<T: Lanes + num_traits::Zero, F: Finish<T>> WithSimd for Apply<'_, T, F> {
                         let weights = &part.weights[first * depth..][..count * depth];
                         for range in Panels::of::<T>(map.places(part)).ranges() {
                             let (panel, sums) = (&planes[range.start..], &mut sums[range.start..]);
-                            let (starts, left) =
-                                (Scattered(&part.starts), Left { values: weights, pitch: depth, depth, rows: count });
-                            product_of_tile(simd, left, panel, range.len(), starts, sums, pitch, false);
+                            let left = Left { values: weights, pitch: depth, rows: count };
+                            product_of_tile(simd, left, panel, range.len(), &part.starts, sums, pitch, false);
                         }
                     }
                     for (channel, image) in images.chunks_exact_mut(height * width).enumerate() {

@@ -4,12 +4,18 @@
 //! is read from front to back. The sums of a few rows in one panel stay in registers for [`DEPTH`] steps at a time, and a
 //! group of rows takes these steps before the next ones, so that the part of the panel is still in the nearest cache.
 //!
+//! What is 0 in all rows of a group, as are units that are off and the gradients in front of them, is left out: neighbouring
+//! rows often are draws or perturbations of the same input.
+//!
 //! **Order.** Every value is a sum over k = 0, 1, … in this order, in fused products, whatever the other rows, the number of
 //! rows and the width of the vectors; so it is the same bits alone or in a batch, and on every processor that has fused
 //! products. One that has none (none made since 2013) rounds products, too.
 
-use pulp::{Arch, Simd, WithSimd};
+use std::borrow::Cow;
 use std::ops::Range;
+
+use num_traits::Float;
+use pulp::{Arch, Simd, WithSimd};
 
 /// A panel is up to [`UNITS`] times as wide as this, which no processor's vectors exceed.
 const UNIT_BYTES: usize = 64;
@@ -20,6 +26,10 @@ pub(crate) const ROWS: usize = 6;
 /// Rows that meet one part of a panel after the other, and rows of such a part: together they stay in the nearest cache.
 const GROUP: usize = 8 * ROWS;
 const DEPTH: usize = 128;
+/// With fewer columns, looking for what can be left out costs more than it saves.
+const LEAST_COLUMNS: usize = 64;
+/// Nothing is left out but this share, one in so many, or more.
+const LEAST_SKIPPED: usize = 8;
 /// No panel has more columns.
 pub(crate) const MOST_COLUMNS: usize = UNITS * UNIT_BYTES / size_of::<f32>();
 
@@ -100,9 +110,11 @@ pub(crate) struct Packed<T> {
     start: usize,
     depth: usize,
     columns: usize,
+    /// Whether 0 times any value is 0.
+    is_finite: bool,
 }
 
-impl<T: Lanes + num_traits::Zero> Packed<T> {
+impl<T: Lanes + Float> Packed<T> {
     /// A row-major matrix `[depth, columns]`.
     pub(crate) fn of_rows(matrix: &[T], depth: usize, columns: usize) -> Self {
         let row = |row: usize, used: Range<usize>, values: &mut Vec<T>| {
@@ -131,7 +143,8 @@ impl<T: Lanes + num_traits::Zero> Packed<T> {
                 values.resize(values.len() + range.end.saturating_sub(columns), T::zero());
             }
         }
-        Self { values, start, depth, columns }
+        let is_finite = values.iter().all(|value| value.is_finite());
+        Self { values, start, depth, columns, is_finite }
     }
 
     pub(crate) fn depth(&self) -> usize {
@@ -158,7 +171,7 @@ pub(crate) trait Finish<T> {
 /// left · right, row by row through `finish`. `left`: `[rows, depth]`, row-major. Returns `[rows, columns]`.
 pub(crate) fn multiply<T, F>(left: &[T], right: &Packed<T>, finish: &F) -> Vec<T>
 where
-    T: Lanes + num_traits::Zero,
+    T: Lanes + Float,
     F: Finish<T>,
 {
     let rows = left.len().checked_div(right.depth).unwrap_or(0);
@@ -174,29 +187,33 @@ struct Multiply<'a, T, F> {
     finish: &'a F,
 }
 
-impl<T: Lanes + num_traits::Zero, F: Finish<T>> WithSimd for Multiply<'_, T, F> {
+impl<T: Lanes + Float, F: Finish<T>> WithSimd for Multiply<'_, T, F> {
     type Output = ();
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { left, right, output, finish } = self;
         let (depth, columns) = (right.depth, right.columns);
+        let skips = right.is_finite && columns >= LEAST_COLUMNS;
+        let groups: Vec<Group<T>> = left.chunks(GROUP * depth).map(|rows| Group::of(rows, depth, skips)).collect();
         let mut sums = [T::zero(); GROUP * MOST_COLUMNS];
+        let mut starts = Vec::with_capacity(depth);
         for (range, panel) in right.panels() {
             let width = range.len();
             let used = range.start..range.end.min(columns);
-            for (group, left) in left.chunks(GROUP * depth).enumerate() {
-                let rows = left.len() / depth;
-                for first in (0..depth).step_by(DEPTH) {
-                    let count = DEPTH.min(depth - first);
-                    let panel = &panel[first * width..];
-                    for row in (0..rows).step_by(ROWS) {
-                        let values = &left[row * depth + first..];
-                        let left = Left { values, pitch: depth, depth: count, rows: ROWS.min(rows - row) };
+            for (index, group) in groups.iter().enumerate() {
+                starts.clear();
+                starts.extend(group.kept.iter().map(|k| k * width));
+                let pitch = starts.len();
+                for first in (0..pitch.max(1)).step_by(DEPTH) {
+                    let starts = &starts[first..pitch.min(first + DEPTH)];
+                    for row in (0..group.rows).step_by(ROWS) {
+                        let values = &group.values[row * pitch + first..];
+                        let left = Left { values, pitch, rows: ROWS.min(group.rows - row) };
                         let sums = &mut sums[row * MOST_COLUMNS..];
-                        product_of_tile(simd, left, panel, width, Consecutive(width), sums, MOST_COLUMNS, first > 0);
+                        product_of_tile(simd, left, panel, width, starts, sums, MOST_COLUMNS, first > 0);
                     }
                 }
-                for (row, sums) in (group * GROUP..).zip(sums.chunks_exact(MOST_COLUMNS).take(rows)) {
+                for (row, sums) in (index * GROUP..).zip(sums.chunks_exact(MOST_COLUMNS).take(group.rows)) {
                     let values = &mut output[row * columns..][used.clone()];
                     values.copy_from_slice(&sums[..used.len()]);
                     finish.finish(row, used.clone(), values);
@@ -206,30 +223,37 @@ impl<T: Lanes + num_traits::Zero, F: Finish<T>> WithSimd for Multiply<'_, T, F> 
     }
 }
 
-/// Where each row of a panel begins.
-pub(crate) trait RowStarts: Copy {
-    fn start(self, row: usize) -> usize;
+/// Rows of a left factor, perhaps without columns in which all of them are 0.
+struct Group<'a, T: Copy> {
+    rows: usize,
+    /// `[rows, kept]`.
+    values: Cow<'a, [T]>,
+    /// The columns that are left.
+    kept: Vec<usize>,
 }
 
-/// One row behind the other.
-#[derive(Clone, Copy)]
-struct Consecutive(usize);
-
-impl RowStarts for Consecutive {
+impl<'a, T: Lanes + Float> Group<'a, T> {
+    /// `values`: `[rows, depth]`.
     #[inline(always)]
-    fn start(self, row: usize) -> usize {
-        row * self.0
-    }
-}
-
-/// Anywhere.
-#[derive(Clone, Copy)]
-pub(crate) struct Scattered<'a>(pub(crate) &'a [usize]);
-
-impl RowStarts for Scattered<'_> {
-    #[inline(always)]
-    fn start(self, row: usize) -> usize {
-        self.0[row]
+    fn of(values: &'a [T], depth: usize, skips: bool) -> Self {
+        let rows = values.len() / depth;
+        let all = || Self { rows, values: Cow::Borrowed(values), kept: (0..depth).collect() };
+        if !skips {
+            return all();
+        }
+        let mut sizes = vec![T::zero(); depth];
+        for rows in values.chunks(ROWS * depth) {
+            for row in rows.chunks_exact(depth) {
+                sizes.iter_mut().zip(row).for_each(|(size, value)| *size = *size + value.abs());
+            }
+            if sizes.iter().filter(|size| size.is_zero()).count() * LEAST_SKIPPED < depth {
+                return all();
+            }
+        }
+        let kept: Vec<usize> = (0..depth).filter(|&k| !sizes[k].is_zero()).collect();
+        let mut left = Vec::with_capacity(rows * kept.len());
+        values.chunks_exact(depth).for_each(|row| left.extend(kept.iter().map(|&k| row[k])));
+        Self { rows, values: Cow::Owned(left), kept }
     }
 }
 
@@ -239,22 +263,20 @@ pub(crate) struct Left<'a, T> {
     pub(crate) values: &'a [T],
     /// From the beginning of a row to that of the next.
     pub(crate) pitch: usize,
-    /// Columns.
-    pub(crate) depth: usize,
     /// Rows, up to [`ROWS`].
     pub(crate) rows: usize,
 }
 
-/// left · panel for a panel of `width` columns, a whole number of units; row i of the result begins at `sums[i · pitch]`. It is
-/// added to what is there, if `adds`.
+/// left · panel for a panel of `width` columns, a whole number of units, whose row k begins at `panel[starts[k]]`; row i of
+/// the result begins at `sums[i · pitch]`. It is added to what is there, if `adds`.
 #[inline(always)]
 #[allow(clippy::too_many_arguments)] // Three matrices and how they lie.
-pub(crate) fn product_of_tile<T: Lanes + num_traits::Zero, S: Simd>(
+pub(crate) fn product_of_tile<T: Lanes + Float, S: Simd>(
     simd: S,
     left: Left<T>,
     panel: &[T],
     width: usize,
-    starts: impl RowStarts,
+    starts: &[usize],
     sums: &mut [T],
     pitch: usize,
     adds: bool,
@@ -276,11 +298,11 @@ pub(crate) fn product_of_tile<T: Lanes + num_traits::Zero, S: Simd>(
 }
 
 #[inline(always)]
-fn product_of_strip<T: Lanes + num_traits::Zero, S: Simd, const VECTORS: usize>(
+fn product_of_strip<T: Lanes + Float, S: Simd, const VECTORS: usize>(
     simd: S,
     left: Left<T>,
     panel: &[T],
-    starts: impl RowStarts,
+    starts: &[usize],
     sums: &mut [T],
     pitch: usize,
     adds: bool,
@@ -302,11 +324,11 @@ fn product_of_strip<T: Lanes + num_traits::Zero, S: Simd, const VECTORS: usize>(
 /// Plain loops: where whole arrays are copied, the compiler keeps the sums in memory.
 #[inline(always)]
 #[allow(clippy::needless_range_loop, clippy::manual_memcpy)]
-fn product_of_block<T: Lanes + num_traits::Zero, S: Simd, const COUNT: usize, const VECTORS: usize>(
+fn product_of_block<T: Lanes + Float, S: Simd, const COUNT: usize, const VECTORS: usize>(
     simd: S,
     left: Left<T>,
     panel: &[T],
-    starts: impl RowStarts,
+    starts: &[usize],
     sums: &mut [T],
     pitch: usize,
     adds: bool,
@@ -314,7 +336,7 @@ fn product_of_block<T: Lanes + num_traits::Zero, S: Simd, const COUNT: usize, co
     let width = VECTORS * (size_of::<T::Vector<S>>() / size_of::<T>());
     let mut rows: [&[T]; COUNT] = [&[]; COUNT];
     for (i, row) in rows.iter_mut().enumerate() {
-        *row = &left.values[i * left.pitch..][..left.depth];
+        *row = &left.values[i * left.pitch..][..starts.len()];
     }
     let mut totals = [[T::splat(simd, T::zero()); VECTORS]; COUNT];
     if adds {
@@ -325,9 +347,8 @@ fn product_of_block<T: Lanes + num_traits::Zero, S: Simd, const COUNT: usize, co
             }
         }
     }
-    for k in 0..left.depth {
-        let start = starts.start(k);
-        let right = &T::vectors::<S>(&panel[start..start + width])[..VECTORS];
+    for k in 0..starts.len() {
+        let right = &T::vectors::<S>(&panel[starts[k]..][..width])[..VECTORS];
         for i in 0..COUNT {
             let factor = T::splat(simd, rows[i][k]);
             for v in 0..VECTORS {
