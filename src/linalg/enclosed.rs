@@ -163,14 +163,22 @@ pub(crate) struct CertifiedInverse {
 const SMALLEST_EIGENVALUE: f64 = 1e-11;
 
 impl CertifiedInverse {
-    /// Factors K, whose diagonal entries are rounded once each; none where it is not certainly positive definite.
+    /// Factors K = diag(v) − M, its diagonal rounded once; none where it is not certainly positive definite. M: symmetric.
     ///
     /// A Cholesky factorisation in doubles of K − cI that runs to its end proves K positive definite if
     /// c ≥ γ_{n+1}/(1 − γ_{n+1})·tr K (Rump, *Verification of positive definiteness*, BIT 2006).
-    pub(crate) fn new(mut matrix: DMatrix<f64>) -> Option<Self> {
-        let size = matrix.nrows();
-        let scale = matrix.diagonal().map(|entry| power_of_two_near_root(entry).recip());
-        scale_on_both_sides(&mut matrix, &scale);
+    pub(crate) fn new(diagonal: &[f64], other: &DMatrix<f64>) -> Option<Self> {
+        let size = other.nrows();
+        let entry = |i: usize| diagonal[i] - other[(i, i)];
+        let scale = DVector::from_fn(size, |i, _| power_of_two_near_root(entry(i)).recip());
+        let mut values = Vec::with_capacity(size * size);
+        for (column, &second) in other.as_slice().chunks_exact(size.max(1)).zip(scale.as_slice()) {
+            values.extend(column.iter().zip(scale.as_slice()).map(|(entry, &first)| -entry * (first * second)));
+        }
+        let mut matrix = DMatrix::from_vec(size, size, values);
+        for i in 0..size {
+            matrix[(i, i)] = entry(i) * (scale[i] * scale[i]);
+        }
         let trace = matrix.trace();
         let error = rounded_up(f64::EPSILON * trace + underflow(size, size));
         let shift = rounded_up(SMALLEST_EIGENVALUE + error + 2.0 * relative_rounding(size + 2) * trace);
@@ -219,17 +227,12 @@ fn power_of_two_near_root(entry: f64) -> f64 {
     2f64.powi(exponent)
 }
 
-/// diag(v) M diag(v) in place of M, each entry rounded twice.
-pub(crate) fn scale_on_both_sides(matrix: &mut DMatrix<f64>, scale: &DVector<f64>) {
-    for (mut column, &second) in matrix.column_iter_mut().zip(scale) {
-        column.as_mut_slice().iter_mut().zip(scale.as_slice()).for_each(|(entry, &first)| *entry *= first * second);
-    }
-}
-
-/// The same of a copy.
+/// diag(v) M diag(v), each entry rounded twice.
 pub(crate) fn scaled_on_both_sides(matrix: &DMatrix<f64>, scale: &DVector<f64>) -> DMatrix<f64> {
     let mut scaled = matrix.clone();
-    scale_on_both_sides(&mut scaled, scale);
+    for (mut column, &second) in scaled.column_iter_mut().zip(scale) {
+        column.as_mut_slice().iter_mut().zip(scale.as_slice()).for_each(|(entry, &first)| *entry *= first * second);
+    }
     scaled
 }
 
@@ -329,10 +332,13 @@ mod tests {
 
     #[test]
     fn a_matrix_that_is_not_positive_definite_has_no_certified_inverse() {
-        assert!(CertifiedInverse::new(DMatrix::from_row_slice(2, 2, &[1.0, 1.0, 1.0, 1.0])).is_none());
-        assert!(CertifiedInverse::new(DMatrix::from_row_slice(1, 1, &[-1.0])).is_none());
-        assert!(CertifiedInverse::new(DMatrix::from_row_slice(1, 1, &[f64::NAN])).is_none());
-        assert!(CertifiedInverse::new(DMatrix::from_row_slice(2, 2, &[1e-30, 0.0, 0.0, 1e30])).is_some());
+        let ones = DMatrix::from_element(2, 2, 1.0);
+        assert!(CertifiedInverse::new(&[2.0, 2.0], &ones).is_none());
+        assert!(CertifiedInverse::new(&[2.0, 2.1], &ones).is_some());
+        for (diagonal, other) in [(0.0, 1.0), (f64::NAN, 0.0), (1.0, f64::NAN), (f64::INFINITY, 1.0)] {
+            assert!(CertifiedInverse::new(&[diagonal], &DMatrix::from_element(1, 1, other)).is_none());
+        }
+        assert!(CertifiedInverse::new(&[1e-30, 1e30], &DMatrix::zeros(2, 2)).is_some());
     }
 
     proptest! {
@@ -358,7 +364,9 @@ mod tests {
             let half = random(size, size + 2, seed);
             let matrix = &half * half.transpose();
             let rows = random(3, size, seed + 1);
-            let Some(inverse) = CertifiedInverse::new(matrix.clone()) else { return Ok(()) };
+            let diagonal: Vec<f64> = (0..size).map(|i| 2.0 + i as f64).collect();
+            let other = DMatrix::from_diagonal(&DVector::from_vec(diagonal.clone())) - &matrix;
+            let Some(inverse) = CertifiedInverse::new(&diagonal, &other) else { return Ok(()) };
             let (found, response) = inverse.quadratic(&EnclosedMatrix::exact(rows.clone()));
             let expected = &rows * matrix.try_inverse().unwrap();
             prop_assert!((response - &expected).norm() <= 1e-6 * expected.norm());

@@ -3,7 +3,7 @@
 //! Every entry of the factor is (a − Σ l·l)/l or √(a − Σ l·l), whatever the order of the sums, as error analyses of the
 //! factorisation ask (Higham, *Accuracy and Stability of Numerical Algorithms*, theorem 10.3): no block is inverted.
 
-use nalgebra::{DMatrix, DMatrixViewMut};
+use nalgebra::{DMatrix, DMatrixViewMut, Dyn, MatrixView};
 use pulp::{Arch, Simd, WithSimd};
 
 /// Columns factored at a time.
@@ -26,11 +26,11 @@ impl Factor {
             let end = (start + BLOCK).min(size);
             factor_columns(&mut matrix.view_mut((start, start), (size - start, end - start)))?;
             let panel = matrix.view((end, start), (size - end, end - start)).into_owned();
-            let transposed = panel.transpose();
             for first in (end..size).step_by(UPDATED) {
                 let (rows, columns) = (size - first, UPDATED.min(size - first));
                 let mut rest = matrix.view_mut((first, first), (rows, columns));
-                rest.gemm(-1.0, &panel.rows(first - end, rows), &transposed.columns(first - end, columns), 1.0);
+                let right = transposed(&panel, (first - end, 0), (columns, end - start));
+                rest.gemm(-1.0, &panel.rows(first - end, rows), &right, 1.0);
             }
         }
         Some(Self { lower: matrix })
@@ -42,9 +42,8 @@ impl Factor {
         // X Lᵀ = R.
         for start in (0..size).step_by(BLOCK) {
             let end = (start + BLOCK).min(size);
-            let known = lower.view((start, 0), (end - start, start)).transpose();
             let (solved, mut rest) = rows.columns_range_pair_mut(..start, start..end);
-            rest.gemm(-1.0, &solved, &known, 1.0);
+            rest.gemm(-1.0, &solved, &transposed(lower, (start, 0), (end - start, start)), 1.0);
             for column in start..end {
                 for before in start..column {
                     subtract_column(&mut rest, column - start, lower[(column, before)], before - start);
@@ -65,6 +64,17 @@ impl Factor {
             }
         }
     }
+}
+
+/// The transpose of a block of `shape`, not copied.
+fn transposed(
+    matrix: &DMatrix<f64>,
+    (row, column): (usize, usize),
+    (rows, columns): (usize, usize),
+) -> MatrixView<'_, f64, Dyn, Dyn, Dyn, Dyn> {
+    let pitch = matrix.nrows();
+    let values = &matrix.as_slice()[(column * pitch + row).min(matrix.len())..];
+    MatrixView::from_slice_with_strides_generic(values, Dyn(columns), Dyn(rows), Dyn(pitch), Dyn(1))
 }
 
 /// The factorisation of a tall block whose first rows are on the diagonal.

@@ -216,11 +216,14 @@ impl<'a> Chain<'a> {
         let known_of = |unit: usize| known.units.binary_search(&unit).ok().map(|place| known.scalings[place]);
         let largest = widths.max().max(f64::MIN_POSITIVE.sqrt());
         let importance = |unit: usize| widths[unit].max(1e-3 * largest) * self.problem.outgoing(layer, unit);
+        let importances: Vec<f64> = listed.iter().map(|&unit| importance(unit)).collect();
         let sums = match shape {
             // Makes each row of K dominated by its diagonal.
             Shape::Narrow(matrix) => {
-                let sum =
-                    |&unit: &usize| listed.iter().map(|&other| matrix[(unit, other)].abs() * importance(other)).sum();
+                let sum = |&unit: &usize| {
+                    let column = &matrix.as_slice()[unit * matrix.nrows()..][..matrix.nrows()];
+                    listed.iter().zip(&importances).map(|(&other, importance)| column[other].abs() * importance).sum()
+                };
                 listed.iter().map(sum).collect::<Vec<f64>>()
             }
             // Nothing is known of how the units move together.

@@ -448,7 +448,7 @@ impl<'a> SlopeInterval<'a> {
             None
         } else {
             let lambda = scalings_of(layer, &uncertain, scalings)?;
-            let inverse = CertifiedInverse::new(gap(among, &lambda)).ok_or(ReachError::Scalings { layer })?;
+            let inverse = CertifiedInverse::new(&lambda, among).ok_or(ReachError::Scalings { layer })?;
             let (quadratic, response) = inverse.quadratic(coupling);
             next = next.plus(&quadratic);
             // The root of λw², rounded up.
@@ -690,11 +690,3 @@ pub(crate) fn scalings_of(layer: usize, uncertain: &[usize], scalings: &LayerSca
     uncertain.iter().map(find).collect()
 }
 
-/// K = Λ − Q_UU, its diagonal rounded once.
-fn gap(among: &DMatrix<f64>, lambda: &[f64]) -> DMatrix<f64> {
-    let mut gap = -among;
-    for (i, lambda) in lambda.iter().enumerate() {
-        gap[(i, i)] += lambda;
-    }
-    gap
-}
