@@ -25,7 +25,9 @@ impl Factor {
         for start in (0..size).step_by(BLOCK) {
             let end = (start + BLOCK).min(size);
             factor_columns(&mut matrix.view_mut((start, start), (size - start, end - start)))?;
-            let panel = matrix.view((end, start), (size - end, end - start)).into_owned();
+            let mut panel = Vec::with_capacity((size - end) * (end - start));
+            (start..end).for_each(|column| panel.extend_from_slice(&matrix.column(column).as_slice()[end..]));
+            let panel = DMatrix::from_vec(size - end, end - start, panel);
             for first in (end..size).step_by(UPDATED) {
                 let (rows, columns) = (size - first, UPDATED.min(size - first));
                 let mut rest = matrix.view_mut((first, first), (rows, columns));
