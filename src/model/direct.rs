@@ -384,18 +384,21 @@ fn copy_both_ends<T: Lanes, const N: usize>(target: &mut [T], source: &[T]) {
 /// Values 0, 2, 4, … of the source.
 #[inline(always)]
 fn copy_every_second<T: Lanes>(target: &mut [T], source: &[T]) {
-    /// `M` = 2`N`.
+    /// Half as many as `M`.
     #[inline(always)]
     fn up_to<T: Lanes, const N: usize, const M: usize>(target: &mut [T], source: &[T]) {
-        let mut values = [source[0]; M];
-        for (value, pair) in values.iter_mut().zip(source[..2 * M].chunks_exact(2)) {
-            *value = pair[0];
+        let last = target.len() - N;
+        for start in [0, last] {
+            let mut values = [source[0]; N];
+            for (value, pair) in values.iter_mut().zip(source[2 * start..][..M].chunks_exact(2)) {
+                *value = pair[0];
+            }
+            target[start..start + N].copy_from_slice(&values);
         }
-        copy_both_ends::<T, N>(target, &values);
     }
     match target.len() {
-        8..16 if source.len() >= 32 => up_to::<T, 8, 16>(target, source),
-        4..8 if source.len() >= 16 => up_to::<T, 4, 8>(target, source),
+        8..16 if source.len() >= 2 * target.len() => up_to::<T, 8, 16>(target, source),
+        4..8 if source.len() >= 2 * target.len() => up_to::<T, 4, 8>(target, source),
         _ => target.iter_mut().zip(source.iter().step_by(2)).for_each(|(to, &from)| *to = from),
     }
 }
@@ -403,19 +406,26 @@ fn copy_every_second<T: Lanes>(target: &mut [T], source: &[T]) {
 /// even₀, odd₀, even₁, … The sources may have more values than are taken.
 #[inline(always)]
 fn interleave<T: Lanes>(target: &mut [T], even: &[T], odd: &[T]) {
-    /// `M` = 2`N`.
+    /// `M` = 2`N` values from either end, which may overlap.
     #[inline(always)]
     fn up_to<T: Lanes, const N: usize, const M: usize>(target: &mut [T], even: &[T], odd: &[T]) {
-        let mut values = [even[0]; M];
-        for ((pair, &even), &odd) in values.chunks_exact_mut(2).zip(&even[..N]).zip(&odd[..N]) {
-            pair[0] = even;
-            pair[1] = odd;
+        let last = target.len() - M;
+        let (first, second) = match last % 2 {
+            0 => (&even[last / 2..], &odd[last / 2..]),
+            _ => (&odd[last / 2..], &even[last / 2 + 1..]),
+        };
+        for (start, first, second) in [(0, even, odd), (last, first, second)] {
+            let mut values = [first[0]; M];
+            for ((pair, &first), &second) in values.chunks_exact_mut(2).zip(&first[..N]).zip(&second[..N]) {
+                pair[0] = first;
+                pair[1] = second;
+            }
+            target[start..start + M].copy_from_slice(&values);
         }
-        copy_both_ends::<T, N>(target, &values);
     }
     match target.len() {
-        16..32 if even.len().min(odd.len()) >= 16 => up_to::<T, 16, 32>(target, even, odd),
-        8..16 if even.len().min(odd.len()) >= 8 => up_to::<T, 8, 16>(target, even, odd),
+        16..32 => up_to::<T, 8, 16>(target, even, odd),
+        8..16 => up_to::<T, 4, 8>(target, even, odd),
         _ => {
             for (i, value) in target.iter_mut().enumerate() {
                 *value = if i % 2 == 0 { even[i / 2] } else { odd[i / 2] };
