@@ -7,6 +7,9 @@
 //!
 //! An adjoint is the same with the roles exchanged: the pixels of each remainder are a convolution of the gradient with the
 //! weights that reach them.
+//!
+//! Where small images would leave many of these columns unused, channels are the columns instead, and windows the rows: the
+//! factor from the image is read where it lies, value by value, and what comes out is turned around.
 
 use std::ops::Range;
 
@@ -14,11 +17,14 @@ use num_traits::Float;
 use pulp::{Arch, Simd, WithSimd};
 
 use super::layer::{product, Windows};
-use super::product::{product_of_tile, Finish, Lanes, Left, Panels, MOST_COLUMNS, ROWS};
+use super::product::{rows_of, Apart, Finish, Lanes, Packed, Panels, Tile, DEPTH, MOST_COLUMNS, ROWS};
 
 /// Planes may hold so many times the values of input, output and weights together; an image lost in wide padding is left to
 /// the plain way.
 const MOST_PLANES: usize = 8;
+
+/// To turn a value around takes as long as so many products.
+const TURNING: usize = 96;
 
 /// Which way a convolution is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,18 +142,28 @@ pub(crate) struct Direct<T> {
     /// \[channels, height, width\] of the output.
     output: [usize; 3],
     fills: Vec<RowCopies>,
-    parts: Vec<Part<T>>,
+    parts: Vec<Part>,
+    weights: Weights<T>,
 }
 
 /// A part of the output: a product per group.
 #[derive(Debug)]
-struct Part<T> {
+struct Part {
     /// Indices into the axes' parts.
     reach: [usize; 2],
-    /// `[groups, output channels / groups, depth]`.
-    weights: Vec<T>,
-    /// Where each of `depth` weights meets a group's planes.
+    /// Where each window begins within a plane.
+    windows: Vec<usize>,
+    /// Where each of `depth` weights meets a group's planes at the first window.
     starts: Vec<usize>,
+}
+
+/// The weights of every part.
+#[derive(Debug)]
+enum Weights<T> {
+    /// `[groups, output channels / groups, depth]`, left factors: windows are the columns of the products.
+    Left(Vec<Vec<T>>),
+    /// Per group `[depth, output channels / groups]`, right factors: channels are the columns.
+    Right(Vec<Vec<Packed<T>>>),
 }
 
 impl<T: Lanes + Float> Direct<T> {
@@ -168,7 +184,7 @@ impl<T: Lanes + Float> Direct<T> {
         let (group_from, group_to) = (from[0] / groups, to[0] / groups);
         let window_inputs = windows.input[0] / groups;
         let area = rows.length * columns.length;
-        let mut parts = Vec::new();
+        let (mut parts, mut weights) = (Vec::new(), Vec::new());
         for (y, row_reach) in rows.parts.iter().enumerate() {
             for (x, column_reach) in columns.parts.iter().enumerate() {
                 let columns_of = &column_reach.taps;
@@ -183,10 +199,10 @@ impl<T: Lanes + Float> Direct<T> {
                     let plane = (channel * rows.phases + row.phase) * columns.phases + column.phase;
                     plane * area + rows.start(row) * columns.length + columns.start(column)
                 });
-                let mut weights = Vec::with_capacity(to[0] * all.len());
+                let mut part_weights = Vec::with_capacity(to[0] * all.len());
                 for group in 0..groups {
                     for out in 0..group_to {
-                        weights.extend(all.iter().map(|&(channel, row, column)| {
+                        part_weights.extend(all.iter().map(|&(channel, row, column)| {
                             let (first, second) = match direction {
                                 Direction::Forward => (group * group_to + out, channel),
                                 Direction::Adjoint => (group * group_from + channel, out),
@@ -196,12 +212,45 @@ impl<T: Lanes + Float> Direct<T> {
                         }));
                     }
                 }
-                parts.push(Part { reach: [y, x], weights, starts: starts.collect() });
+                let row = |row: usize| (0..column_reach.count).map(move |column| row * columns.length + column);
+                let windows = (0..row_reach.count).flat_map(row).collect();
+                parts.push(Part { reach: [y, x], windows, starts: starts.collect() });
+                weights.push(part_weights);
             }
         }
         let (inputs, outputs) = (product(&from), product(&to));
         let fills = fills(&rows, &columns);
-        Some(Self { inputs, outputs, channels: from[0], groups, rows, columns, output: to, fills, parts })
+        let weights = Weights::Left(weights);
+        let mut map =
+            Self { inputs, outputs, channels: from[0], groups, rows, columns, output: to, fills, parts, weights };
+        if map.is_cheaper_turned() {
+            map.turn();
+        }
+        Some(map)
+    }
+
+    /// Whether products cost less with channels as their columns.
+    fn is_cheaper_turned(&self) -> bool {
+        let channels = self.output[0] / self.groups;
+        let (mut as_it_is, mut turned) = (0, 0);
+        for part in &self.parts {
+            let (depth, windows) = (part.starts.len(), part.windows.len());
+            as_it_is += depth * channels * Panels::of::<T>(part.places()).padded();
+            turned += depth * windows * Panels::of::<T>(channels).padded() + TURNING * windows * channels;
+        }
+        turned < as_it_is
+    }
+
+    /// Makes channels the columns of the products.
+    fn turn(&mut self) {
+        let Weights::Left(parts) = &self.weights else { return };
+        let channels = self.output[0] / self.groups;
+        let pack = |(weights, part): (&Vec<T>, &Part)| {
+            let depth = part.starts.len();
+            let groups = weights.chunks_exact((channels * depth).max(1));
+            groups.map(|weights| Packed::of_columns(weights, depth, channels)).collect()
+        };
+        self.weights = Weights::Right(parts.iter().zip(&self.parts).map(pack).collect());
     }
 
     /// The width of a row of the input.
@@ -282,11 +331,9 @@ impl<T: Lanes + Float, F: Finish<T>> WithSimd for Apply<'_, T, F> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { map, input, output, finish } = self;
         let mut planes = vec![T::zero(); map.plane_values() + MOST_COLUMNS];
-        // For a few channels, what each part gives, rows of the image at the pitch of its planes.
-        let pitch = map.parts.iter().map(|part| Panels::of::<T>(map.places(part)).padded()).max().unwrap_or(0);
-        let mut sums = vec![T::zero(); map.parts.len() * ROWS * pitch];
+        let mut sums = vec![T::zero(); map.parts.len() * map.sums_of_part()];
         let [channels, height, width] = map.output;
-        let group_channels = channels / map.groups;
+        let group_values = channels / map.groups * height * width;
         let plane_values = map.plane_values();
         let group_planes = plane_values / map.groups;
         let images = input.chunks_exact(map.inputs).zip(output.chunks_exact_mut(map.outputs));
@@ -297,27 +344,11 @@ impl<T: Lanes + Float, F: Finish<T>> WithSimd for Apply<'_, T, F> {
                     map.fills.iter().for_each(|copies| copies.gather(image, map.columns.phases, planes));
                 }
             }
-            for (group, output) in output.chunks_exact_mut(group_channels * height * width).enumerate() {
+            for (group, output) in output.chunks_exact_mut(group_values).enumerate() {
                 let planes = &planes[group * group_planes..];
-                for (block, images) in output.chunks_mut(ROWS * height * width).enumerate() {
-                    let first = group * group_channels + block * ROWS;
-                    let count = images.len() / (height * width);
-                    for (part, sums) in map.parts.iter().zip(sums.chunks_exact_mut(ROWS * pitch)) {
-                        let depth = part.starts.len();
-                        // Nothing meets these values, which are 0.
-                        if depth == 0 {
-                            continue;
-                        }
-                        let weights = &part.weights[first * depth..][..count * depth];
-                        for range in Panels::of::<T>(map.places(part)).ranges() {
-                            let (panel, sums) = (&planes[range.start..], &mut sums[range.start..]);
-                            let left = Left { values: weights, pitch: depth, rows: count };
-                            product_of_tile(simd, left, panel, range.len(), &part.starts, sums, pitch, false);
-                        }
-                    }
-                    for (channel, image) in images.chunks_exact_mut(height * width).enumerate() {
-                        map.assemble(&sums[channel * pitch..], ROWS * pitch, image);
-                    }
+                match &map.weights {
+                    Weights::Left(weights) => map.windows_at_once(simd, weights, group, planes, &mut sums, output),
+                    Weights::Right(weights) => map.channels_at_once(simd, weights, group, planes, &mut sums, output),
                 }
             }
             finish.finish(index, 0..map.outputs, output);
@@ -325,11 +356,104 @@ impl<T: Lanes + Float, F: Finish<T>> WithSimd for Apply<'_, T, F> {
     }
 }
 
-impl<T: Lanes> Direct<T> {
-    /// Columns of a part's product.
-    fn places(&self, part: &Part<T>) -> usize {
-        let (rows, columns) = (&self.rows.parts[part.reach[0]], &self.columns.parts[part.reach[1]]);
-        (rows.count - 1) * self.columns.length + columns.count
+impl Part {
+    /// Places of a plane from the first window to the last.
+    fn places(&self) -> usize {
+        self.windows.last().map_or(0, |last| last + 1)
+    }
+}
+
+impl<T: Lanes + Float> Direct<T> {
+    /// Values that a part's products give before they are assembled.
+    fn sums_of_part(&self) -> usize {
+        let channels = Panels::of::<T>(self.output[0] / self.groups).padded();
+        let of_part = |part: &Part| match self.weights {
+            Weights::Left(_) => ROWS * Panels::of::<T>(part.places()).padded(),
+            Weights::Right(_) => part.windows.len() * channels,
+        };
+        self.parts.iter().map(of_part).max().unwrap_or(0)
+    }
+
+    /// The output of a group, a few channels at a time: `sums` holds what each part gives, rows of the image at the pitch of
+    /// its planes.
+    #[inline(always)]
+    fn windows_at_once<S: Simd>(
+        &self,
+        simd: S,
+        weights: &[Vec<T>],
+        group: usize,
+        planes: &[T],
+        sums: &mut [T],
+        output: &mut [T],
+    ) {
+        let [channels, height, width] = self.output;
+        let pitch = self.sums_of_part() / ROWS;
+        for (block, images) in output.chunks_mut(ROWS * height * width).enumerate() {
+            let first = group * channels / self.groups + block * ROWS;
+            let count = images.len() / (height * width);
+            for ((part, weights), sums) in self.parts.iter().zip(weights).zip(sums.chunks_exact_mut(ROWS * pitch)) {
+                let depth = part.starts.len();
+                // Nothing meets these values, which are 0.
+                if depth == 0 {
+                    continue;
+                }
+                let (rows, _) = rows_of(&weights[first * depth..], depth, 0);
+                for range in Panels::of::<T>(part.places()).ranges() {
+                    let (panel, right, width) = (&planes[range.start..], &part.starts[..], range.len());
+                    let tile = Tile { rows: &rows[..count], left: Apart(1), reach: depth, panel, right, width, depth };
+                    tile.multiply(simd, &mut sums[range.start..], pitch, false);
+                }
+            }
+            for (channel, image) in images.chunks_exact_mut(height * width).enumerate() {
+                self.assemble(&sums[channel * pitch..], ROWS * pitch, image);
+            }
+        }
+    }
+
+    /// The same, all channels of a window at a time.
+    #[inline(always)]
+    fn channels_at_once<S: Simd>(
+        &self,
+        simd: S,
+        weights: &[Vec<Packed<T>>],
+        group: usize,
+        planes: &[T],
+        sums: &mut [T],
+        output: &mut [T],
+    ) {
+        let [channels, height, width] = self.output;
+        let pitch = Panels::of::<T>(channels / self.groups).padded();
+        let size = self.sums_of_part();
+        for ((part, weights), sums) in self.parts.iter().zip(weights).zip(sums.chunks_exact_mut(size)) {
+            let depth = part.starts.len();
+            let Some(weights) = weights.get(group) else { continue };
+            for (range, panel) in weights.panels() {
+                let (right, width) = (Apart(range.len()), range.len());
+                for first in (0..depth).step_by(DEPTH) {
+                    let (left, panel) = (&part.starts[first..depth.min(first + DEPTH)], &panel[first * width..]);
+                    let reach = left.iter().max().map_or(0, |start| start + 1);
+                    for (block, windows) in part.windows.chunks(ROWS).enumerate() {
+                        let mut rows: [&[T]; ROWS] = [&[]; ROWS];
+                        rows.iter_mut().zip(windows).for_each(|(row, &place)| *row = &planes[place..]);
+                        let rows = &rows[..windows.len()];
+                        let tile = Tile { rows, left, reach, panel, right, width, depth: left.len() };
+                        tile.multiply(simd, &mut sums[block * ROWS * pitch + range.start..], pitch, first > 0);
+                    }
+                }
+            }
+        }
+        for (channel, image) in output.chunks_exact_mut(height * width).enumerate() {
+            for (part, sums) in self.parts.iter().zip(sums.chunks_exact(size)) {
+                let (rows, columns) = (&self.rows.parts[part.reach[0]], &self.columns.parts[part.reach[1]]);
+                for row in 0..rows.count {
+                    let target = &mut image[(rows.first + row * rows.step) * width..][..width];
+                    let sums = &sums[row * columns.count * pitch + channel..];
+                    for i in 0..columns.count {
+                        target[columns.first + i * columns.step] = sums[i * pitch];
+                    }
+                }
+            }
+        }
     }
 
     /// One channel from the sums of all parts, which stand `pitch` apart.
@@ -430,6 +554,81 @@ fn interleave<T: Lanes>(target: &mut [T], even: &[T], odd: &[T]) {
             for (i, value) in target.iter_mut().enumerate() {
                 *value = if i % 2 == 0 { even[i / 2] } else { odd[i / 2] };
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seed::{standard_normal, Seed};
+    use proptest::prelude::*;
+
+    struct Plain;
+
+    impl<T> Finish<T> for Plain {
+        fn finish(&self, _: usize, _: Range<usize>, _: &mut [T]) {}
+    }
+
+    /// From an image of this height and one column more, with windows as high as wide.
+    fn windows(
+        channels: [usize; 2],
+        height: usize,
+        kernel: usize,
+        stride: usize,
+        padding: usize,
+        groups: usize,
+    ) -> Windows {
+        let size = |length: usize| (length + 2 * padding - kernel) / stride + 1;
+        Windows {
+            input: [channels[0], height, height + 1],
+            output: [channels[1], size(height), size(height + 1)],
+            kernel: [kernel; 2],
+            stride: [stride; 2],
+            dilation: [1; 2],
+            padding: [padding; 2],
+            groups,
+        }
+    }
+
+    fn map(windows: &Windows, direction: Direction) -> Direct<f32> {
+        let count = windows.output[0] * windows.input[0] / windows.groups * product(&windows.kernel);
+        Direct::new(windows, &standard_normal(&mut Seed(0).stream("weights"), count), direction).unwrap()
+    }
+
+    #[test]
+    fn channels_are_the_columns_where_small_images_have_many() {
+        let is_turned = |channels, height, direction| {
+            matches!(map(&windows(channels, height, 4, 2, 1, 1), direction).weights, Weights::Right(_))
+        };
+        assert!(is_turned([32, 64], 14, Direction::Forward));
+        assert!(is_turned([128, 256], 8, Direction::Adjoint));
+        assert!(!is_turned([1, 32], 28, Direction::Forward));
+        assert!(!is_turned([16, 32], 64, Direction::Adjoint));
+    }
+
+    proptest! {
+        #![proptest_config(crate::testing::seeded(100))]
+
+        #[test]
+        fn turned_products_have_the_same_bits(
+            (input, output, groups) in prop_oneof![Just((4, 6, 2)), Just((16, 20, 1)), Just((3, 70, 1)), Just((1, 1, 1))],
+            height in 3..9usize,
+            kernel in 1..4usize,
+            stride in 1..4usize,
+            padding in 0..2usize,
+            direction in prop_oneof![Just(Direction::Forward), Just(Direction::Adjoint)],
+        ) {
+            let mut map = map(&windows([input, output], height, kernel, stride, padding.min(kernel - 1), groups), direction);
+            let images: Vec<f32> = standard_normal(&mut Seed(1).stream("images"), 2 * map.inputs());
+            if matches!(map.weights, Weights::Right(_)) {
+                return Err(TestCaseError::reject("too large to be left as it is"));
+            }
+            let as_it_is = map.apply(&images, &Plain);
+            map.turn();
+            let turned = map.apply(&images, &Plain);
+            prop_assert!(as_it_is.iter().zip(&turned).all(|(a, b)| a.to_bits() == b.to_bits()));
+            prop_assert!(as_it_is.iter().any(|value| *value != 0.0));
         }
     }
 }

@@ -9,7 +9,7 @@
 //!
 //! **Order.** Every value is a sum over k = 0, 1, … in this order, in fused products, whatever the other rows, the number of
 //! rows and the width of the vectors; so it is the same bits alone or in a batch, and on every processor that has fused
-//! products. One that has none (none made since 2013) rounds products, too.
+//! products. One that has none (none made since 2013) rounds products, too. What is left out changes at most the sign of a 0.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -25,7 +25,7 @@ const UNITS: usize = 4;
 pub(crate) const ROWS: usize = 6;
 /// Rows that meet one part of a panel after the other, and rows of such a part: together they stay in the nearest cache.
 const GROUP: usize = 8 * ROWS;
-const DEPTH: usize = 128;
+pub(crate) const DEPTH: usize = 128;
 /// With fewer columns, looking for what can be left out costs more than it saves.
 const LEAST_COLUMNS: usize = 64;
 /// Nothing is left out but this share, one in so many, or more.
@@ -155,7 +155,7 @@ impl<T: Lanes + Float> Packed<T> {
         self.columns
     }
 
-    fn panels(&self) -> impl Iterator<Item = (Range<usize>, &[T])> {
+    pub(crate) fn panels(&self) -> impl Iterator<Item = (Range<usize>, &[T])> {
         Panels::of::<T>(self.columns).ranges().map(|range| {
             let start = self.start + range.start * self.depth;
             (range.clone(), &self.values[start..start + range.len() * self.depth])
@@ -194,7 +194,11 @@ impl<T: Lanes + Float, F: Finish<T>> WithSimd for Multiply<'_, T, F> {
         let Self { left, right, output, finish } = self;
         let (depth, columns) = (right.depth, right.columns);
         let skips = right.is_finite && columns >= LEAST_COLUMNS;
-        let groups: Vec<Group<T>> = left.chunks(GROUP * depth).map(|rows| Group::of(rows, depth, skips)).collect();
+        let mut groups: Vec<Group<T>> = Vec::with_capacity(left.len().div_ceil(GROUP * depth));
+        // A loop, not a chain of adapters, which would be compiled apart from it and for no vectors.
+        for rows in left.chunks(GROUP * depth) {
+            groups.push(Group::of(rows, depth, skips));
+        }
         let mut sums = [T::zero(); GROUP * MOST_COLUMNS];
         let mut starts = Vec::with_capacity(depth);
         for (range, panel) in right.panels() {
@@ -207,10 +211,11 @@ impl<T: Lanes + Float, F: Finish<T>> WithSimd for Multiply<'_, T, F> {
                 for first in (0..pitch.max(1)).step_by(DEPTH) {
                     let starts = &starts[first..pitch.min(first + DEPTH)];
                     for row in (0..group.rows).step_by(ROWS) {
-                        let values = &group.values[row * pitch + first..];
-                        let left = Left { values, pitch, rows: ROWS.min(group.rows - row) };
-                        let sums = &mut sums[row * MOST_COLUMNS..];
-                        product_of_tile(simd, left, panel, width, starts, sums, MOST_COLUMNS, first > 0);
+                        let (rows, count) = rows_of(&group.values[row * pitch..], pitch, first);
+                        let rows = &rows[..count.min(group.rows - row)];
+                        let (left, depth) = (Apart(1), starts.len());
+                        let tile = Tile { rows, left, reach: depth, panel, right: starts, width, depth };
+                        tile.multiply(simd, &mut sums[row * MOST_COLUMNS..], MOST_COLUMNS, first > 0);
                     }
                 }
                 for (row, sums) in (index * GROUP..).zip(sums.chunks_exact(MOST_COLUMNS).take(group.rows)) {
@@ -257,112 +262,134 @@ impl<'a, T: Lanes + Float> Group<'a, T> {
     }
 }
 
-/// The rows of a left factor, or the same columns of some of them.
+/// Where the k-th terms of all sums are, k = 0, 1, …
+pub(crate) trait Terms: Copy {
+    fn place(self, k: usize) -> usize;
+}
+
+/// So far apart.
 #[derive(Clone, Copy)]
-pub(crate) struct Left<'a, T> {
-    pub(crate) values: &'a [T],
-    /// From the beginning of a row to that of the next.
-    pub(crate) pitch: usize,
-    /// Rows, up to [`ROWS`].
-    pub(crate) rows: usize,
+pub(crate) struct Apart(pub(crate) usize);
+
+impl Terms for Apart {
+    #[inline(always)]
+    fn place(self, k: usize) -> usize {
+        k * self.0
+    }
 }
 
-/// left · panel for a panel of `width` columns, a whole number of units, whose row k begins at `panel[starts[k]]`; row i of
-/// the result begins at `sums[i · pitch]`. It is added to what is there, if `adds`.
-#[inline(always)]
-#[allow(clippy::too_many_arguments)] // Three matrices and how they lie.
-pub(crate) fn product_of_tile<T: Lanes + Float, S: Simd>(
-    simd: S,
-    left: Left<T>,
-    panel: &[T],
-    width: usize,
-    starts: &[usize],
-    sums: &mut [T],
-    pitch: usize,
-    adds: bool,
-) {
-    let lanes = size_of::<T::Vector<S>>() / size_of::<T>();
-    let most = if S::REGISTER_COUNT >= 32 { UNITS } else { UNITS / 2 };
-    let mut column = 0;
-    while column < width {
-        let vectors = ((width - column) / lanes).min(most);
-        let (panel, sums) = (&panel[column..], &mut sums[column..]);
-        match vectors {
-            4.. => product_of_strip::<T, S, 4>(simd, left, panel, starts, sums, pitch, adds),
-            3 => product_of_strip::<T, S, 3>(simd, left, panel, starts, sums, pitch, adds),
-            2 => product_of_strip::<T, S, 2>(simd, left, panel, starts, sums, pitch, adds),
-            _ => product_of_strip::<T, S, 1>(simd, left, panel, starts, sums, pitch, adds),
+impl Terms for &[usize] {
+    #[inline(always)]
+    fn place(self, k: usize) -> usize {
+        self[k]
+    }
+}
+
+/// Two factors: up to [`ROWS`] rows, and a panel of a whole number of units.
+#[derive(Clone, Copy)]
+pub(crate) struct Tile<'a, T, L, R> {
+    /// The k-th value of row i is `rows[i][left(k)]`.
+    pub(crate) rows: &'a [&'a [T]],
+    pub(crate) left: L,
+    /// Values of a row, from the beginning on, that are read.
+    pub(crate) reach: usize,
+    /// The k-th row is `panel[right(k)..][..width]`.
+    pub(crate) panel: &'a [T],
+    pub(crate) right: R,
+    pub(crate) width: usize,
+    /// Number of terms.
+    pub(crate) depth: usize,
+}
+
+impl<T: Lanes + Float, L: Terms, R: Terms> Tile<'_, T, L, R> {
+    /// The product; row i begins at `sums[i · pitch]`. It is added to what is there, if `adds`.
+    #[inline(always)]
+    pub(crate) fn multiply<S: Simd>(self, simd: S, sums: &mut [T], pitch: usize, adds: bool) {
+        let lanes = size_of::<T::Vector<S>>() / size_of::<T>();
+        let most = if S::REGISTER_COUNT >= 32 { UNITS } else { UNITS / 2 };
+        let mut column = 0;
+        while column < self.width {
+            let vectors = ((self.width - column) / lanes).min(most);
+            let (strip, sums) = (Self { panel: &self.panel[column..], ..self }, &mut sums[column..]);
+            match vectors {
+                4.. => strip.multiply_strip::<S, 4>(simd, sums, pitch, adds),
+                3 => strip.multiply_strip::<S, 3>(simd, sums, pitch, adds),
+                2 => strip.multiply_strip::<S, 2>(simd, sums, pitch, adds),
+                _ => strip.multiply_strip::<S, 1>(simd, sums, pitch, adds),
+            }
+            column += vectors.max(1) * lanes;
         }
-        column += vectors.max(1) * lanes;
     }
-}
 
-#[inline(always)]
-fn product_of_strip<T: Lanes + Float, S: Simd, const VECTORS: usize>(
-    simd: S,
-    left: Left<T>,
-    panel: &[T],
-    starts: &[usize],
-    sums: &mut [T],
-    pitch: usize,
-    adds: bool,
-) {
-    let mut row = 0;
-    while row < left.rows {
-        let rest = Left { values: &left.values[row * left.pitch..], rows: left.rows - row, ..left };
-        let sums = &mut sums[row * pitch..];
-        row += match rest.rows {
-            ROWS.. => product_of_block::<T, S, ROWS, VECTORS>(simd, rest, panel, starts, sums, pitch, adds),
-            2.. => product_of_block::<T, S, 2, VECTORS>(simd, rest, panel, starts, sums, pitch, adds),
-            _ => product_of_block::<T, S, 1, VECTORS>(simd, rest, panel, starts, sums, pitch, adds),
-        };
+    #[inline(always)]
+    fn multiply_strip<S: Simd, const VECTORS: usize>(self, simd: S, sums: &mut [T], pitch: usize, adds: bool) {
+        let mut row = 0;
+        while row < self.rows.len() {
+            let rest = Self { rows: &self.rows[row..], ..self };
+            let sums = &mut sums[row * pitch..];
+            row += match rest.rows.len() {
+                ROWS.. => rest.multiply_block::<S, ROWS, VECTORS>(simd, sums, pitch, adds),
+                2.. => rest.multiply_block::<S, 2, VECTORS>(simd, sums, pitch, adds),
+                _ => rest.multiply_block::<S, 1, VECTORS>(simd, sums, pitch, adds),
+            };
+        }
     }
-}
 
-/// `COUNT` rows in `VECTORS` vectors, all of whose sums are in registers. Returns the number of rows.
-///
-/// Plain loops: where whole arrays are copied, the compiler keeps the sums in memory.
-#[inline(always)]
-#[allow(clippy::needless_range_loop, clippy::manual_memcpy)]
-fn product_of_block<T: Lanes + Float, S: Simd, const COUNT: usize, const VECTORS: usize>(
-    simd: S,
-    left: Left<T>,
-    panel: &[T],
-    starts: &[usize],
-    sums: &mut [T],
-    pitch: usize,
-    adds: bool,
-) -> usize {
-    let width = VECTORS * (size_of::<T::Vector<S>>() / size_of::<T>());
-    let mut rows: [&[T]; COUNT] = [&[]; COUNT];
-    for (i, row) in rows.iter_mut().enumerate() {
-        *row = &left.values[i * left.pitch..][..starts.len()];
-    }
-    let mut totals = [[T::splat(simd, T::zero()); VECTORS]; COUNT];
-    if adds {
+    /// `COUNT` rows in `VECTORS` vectors, all of whose sums are in registers. Returns the number of rows.
+    ///
+    /// Plain loops: where whole arrays are copied, the compiler keeps the sums in memory.
+    #[inline(always)]
+    #[allow(clippy::needless_range_loop, clippy::manual_memcpy)]
+    fn multiply_block<S: Simd, const COUNT: usize, const VECTORS: usize>(
+        self,
+        simd: S,
+        sums: &mut [T],
+        pitch: usize,
+        adds: bool,
+    ) -> usize {
+        let width = VECTORS * (size_of::<T::Vector<S>>() / size_of::<T>());
+        let mut rows: [&[T]; COUNT] = [&[]; COUNT];
         for i in 0..COUNT {
-            let sums = &T::vectors::<S>(&sums[i * pitch..i * pitch + width])[..VECTORS];
-            for v in 0..VECTORS {
-                totals[i][v] = sums[v];
+            rows[i] = &self.rows[i][..self.reach];
+        }
+        let mut totals = [[T::splat(simd, T::zero()); VECTORS]; COUNT];
+        if adds {
+            for i in 0..COUNT {
+                let sums = &T::vectors::<S>(&sums[i * pitch..][..width])[..VECTORS];
+                for v in 0..VECTORS {
+                    totals[i][v] = sums[v];
+                }
             }
         }
-    }
-    for k in 0..starts.len() {
-        let right = &T::vectors::<S>(&panel[starts[k]..][..width])[..VECTORS];
-        for i in 0..COUNT {
-            let factor = T::splat(simd, rows[i][k]);
-            for v in 0..VECTORS {
-                totals[i][v] = T::multiply_add(simd, factor, right[v], totals[i][v]);
+        for k in 0..self.depth {
+            let right = &T::vectors::<S>(&self.panel[self.right.place(k)..][..width])[..VECTORS];
+            let left = self.left.place(k);
+            for i in 0..COUNT {
+                let factor = T::splat(simd, rows[i][left]);
+                for v in 0..VECTORS {
+                    totals[i][v] = T::multiply_add(simd, factor, right[v], totals[i][v]);
+                }
             }
         }
-    }
-    for i in 0..COUNT {
-        let sums = &mut T::vectors_mut::<S>(&mut sums[i * pitch..i * pitch + width])[..VECTORS];
-        for v in 0..VECTORS {
-            sums[v] = totals[i][v];
+        for i in 0..COUNT {
+            let sums = &mut T::vectors_mut::<S>(&mut sums[i * pitch..][..width])[..VECTORS];
+            for v in 0..VECTORS {
+                sums[v] = totals[i][v];
+            }
         }
+        COUNT
     }
-    COUNT
+}
+
+/// The rows of a row-major matrix of so many columns, no more than [`ROWS`], without their first `skipped` values.
+#[inline(always)]
+pub(crate) fn rows_of<T>(matrix: &[T], columns: usize, skipped: usize) -> ([&[T]; ROWS], usize) {
+    let mut rows: [&[T]; ROWS] = [&[]; ROWS];
+    let count = matrix.len().checked_div(columns).unwrap_or(ROWS).min(ROWS);
+    for i in 0..count {
+        rows[i] = &matrix[i * columns + skipped..];
+    }
+    (rows, count)
 }
 
 #[cfg(test)]
@@ -400,9 +427,16 @@ mod tests {
             rows in prop_oneof![0..15usize, GROUP - 2..GROUP + 9],
             depth in prop_oneof![1..40usize, DEPTH - 1..2 * DEPTH + 5],
             columns in 1..150usize,
+            zeros in 0..5usize,
             seed in 0..1000u64,
         ) {
-            let (left, right) = (draws("left", seed, rows * depth), draws("right", seed, depth * columns));
+            let (mut left, right) = (draws("left", seed, rows * depth), draws("right", seed, depth * columns));
+            // Of either sign, in all rows.
+            for (i, value) in left.iter_mut().enumerate() {
+                if i % depth * 7 % 4 < zeros {
+                    *value *= 0.0;
+                }
+            }
             let packed = Packed::of_rows(&right, depth, columns);
             let found = multiply(&left, &packed, &Plain);
             let transposed: Vec<f64> = (0..columns * depth).map(|i| f64::from(right[i % depth * columns + i / depth])).collect();
@@ -428,6 +462,28 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn nothing_is_left_out_in_front_of_values_that_are_not_finite() {
+        let mut right = vec![1.0_f32; 8 * LEAST_COLUMNS];
+        right[LEAST_COLUMNS + 3] = f32::INFINITY;
+        let left = [1.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0];
+        let found = multiply(&left, &Packed::of_rows(&right, 8, LEAST_COLUMNS), &Plain);
+        assert!(found[3].is_nan() && found.iter().enumerate().all(|(i, &value)| i == 3 || value == 7.0), "{found:?}");
+    }
+
+    #[test]
+    fn columns_of_zeros_are_left_out_and_only_these() {
+        let kept = |values: &[f32], depth| {
+            let Group { kept, values, .. } = Group::of(values, depth, true);
+            (kept, values.into_owned())
+        };
+        assert_eq!(
+            kept(&[0.0, 1.0, -0.0, 2.0, 3.0, 0.0, 0.0, 0.0], 4),
+            (vec![0, 1, 3], vec![0.0, 1.0, 2.0, 3.0, 0.0, 0.0])
+        );
+        assert_eq!(kept(&[0.0, 0.0], 2), (vec![], vec![]));
     }
 
     fn has_fused_products() -> bool {

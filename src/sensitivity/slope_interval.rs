@@ -689,4 +689,3 @@ pub(crate) fn scalings_of(layer: usize, uncertain: &[usize], scalings: &LayerSca
     };
     uncertain.iter().map(find).collect()
 }
-
