@@ -9,6 +9,7 @@ use super::direct::Direction;
 use super::kernel::{self, FrozenMap, Slopes, Then};
 use super::layer::{LayerShape, Map};
 use super::places::Places;
+use super::product::GROUP;
 
 /// Values of a layer's output that stay in cache, and limits of the rows at once.
 const CACHED_VALUES: usize = 1 << 17;
@@ -196,7 +197,11 @@ impl Network {
             return MOST_ROWS;
         }
         let widest = self.layers.iter().map(|layer| layer.shape.map.outputs()).max().unwrap_or(1);
-        (CACHED_VALUES / widest).clamp(LEAST_ROWS, MOST_ROWS)
+        match CACHED_VALUES / widest {
+            // Without a rest of a few rows.
+            rows @ GROUP.. => (rows - rows % GROUP).min(MOST_ROWS),
+            rows => rows.max(LEAST_ROWS),
+        }
     }
 
     /// The output for a batch: `[rows, in]` → `[rows, out]`.

@@ -24,7 +24,7 @@ const UNITS: usize = 4;
 /// Rows of a tile.
 pub(crate) const ROWS: usize = 6;
 /// Rows that meet one part of a panel after the other, and rows of such a part: together they stay in the nearest cache.
-const GROUP: usize = 8 * ROWS;
+pub(crate) const GROUP: usize = 8 * ROWS;
 pub(crate) const DEPTH: usize = 128;
 /// With fewer columns, looking for what can be left out costs more than it saves.
 const LEAST_COLUMNS: usize = 64;
