@@ -17,7 +17,7 @@ use num_traits::Float;
 use pulp::{Arch, Simd, WithSimd};
 
 use super::layer::{product, Windows};
-use super::product::{rows_of, Apart, Finish, Lanes, Packed, Panels, Tile, DEPTH, MOST_COLUMNS, ROWS};
+use super::product::{rows_of, steps, Apart, Finish, Lanes, Packed, Panels, Tile, MOST_COLUMNS, ROWS};
 
 /// Planes may hold so many times the values of input, output and weights together; an image lost in wide padding is left to
 /// the plain way.
@@ -429,8 +429,9 @@ impl<T: Lanes + Float> Direct<T> {
             let Some(weights) = weights.get(group) else { continue };
             for (range, panel) in weights.panels() {
                 let (right, width) = (Apart(range.len()), range.len());
-                for first in (0..depth).step_by(DEPTH) {
-                    let (left, panel) = (&part.starts[first..depth.min(first + DEPTH)], &panel[first * width..]);
+                for steps in steps(depth) {
+                    let first = steps.start;
+                    let (left, panel) = (&part.starts[steps], &panel[first * width..]);
                     let reach = left.iter().max().map_or(0, |start| start + 1);
                     for (block, windows) in part.windows.chunks(ROWS).enumerate() {
                         let mut rows: [&[T]; ROWS] = [&[]; ROWS];
@@ -612,7 +613,7 @@ mod tests {
 
         #[test]
         fn turned_products_have_the_same_bits(
-            (input, output, groups) in prop_oneof![Just((4, 6, 2)), Just((16, 20, 1)), Just((3, 70, 1)), Just((1, 1, 1))],
+            (input, output, groups) in prop_oneof![Just((4, 6, 2)), Just((20, 20, 1)), Just((3, 70, 1)), Just((1, 1, 1))],
             height in 3..9usize,
             kernel in 1..4usize,
             stride in 1..4usize,

@@ -1,7 +1,7 @@
 //! Products of matrices in the widest vectors of the processor, into which bias, activation or slopes are folded.
 //!
 //! The left factor is row-major; the right one lies in *panels* of a few vectors' width, one behind the other, so that it
-//! is read from front to back. The sums of a few rows in one panel stay in registers for [`DEPTH`] steps at a time, and a
+//! is read from front to back. The sums of a few rows in one panel stay in registers for up to [`DEPTH`] steps at a time, and a
 //! group of rows takes these steps before the next ones, so that the part of the panel is still in the nearest cache.
 //!
 //! What is 0 in all rows of a group, as are units that are off and the gradients in front of them, is left out: neighbouring
@@ -25,7 +25,7 @@ const UNITS: usize = 4;
 pub(crate) const ROWS: usize = 6;
 /// Rows that meet one part of a panel after the other, and rows of such a part: together they stay in the nearest cache.
 pub(crate) const GROUP: usize = 8 * ROWS;
-pub(crate) const DEPTH: usize = 128;
+const DEPTH: usize = 144;
 /// With fewer columns, looking for what can be left out costs more than it saves.
 const LEAST_COLUMNS: usize = 64;
 /// Nothing is left out but this share, one in so many, or more.
@@ -208,8 +208,8 @@ impl<T: Lanes + Float, F: Finish<T>> WithSimd for Multiply<'_, T, F> {
                 starts.clear();
                 starts.extend(group.kept.iter().map(|k| k * width));
                 let pitch = starts.len();
-                for first in (0..pitch.max(1)).step_by(DEPTH) {
-                    let starts = &starts[first..pitch.min(first + DEPTH)];
+                for steps in steps(pitch) {
+                    let (first, starts) = (steps.start, &starts[steps]);
                     for row in (0..group.rows).step_by(ROWS) {
                         let (rows, count) = rows_of(&group.values[row * pitch..], pitch, first);
                         let rows = &rows[..count.min(group.rows - row)];
@@ -226,6 +226,12 @@ impl<T: Lanes + Float, F: Finish<T>> WithSimd for Multiply<'_, T, F> {
             }
         }
     }
+}
+
+/// All steps in nearly equal parts of [`DEPTH`] at most; one part if there are none.
+pub(crate) fn steps(depth: usize) -> impl Iterator<Item = Range<usize>> {
+    let parts = depth.div_ceil(DEPTH).max(1);
+    (0..parts).map(move |i| depth * i / parts..depth * (i + 1) / parts)
 }
 
 /// Rows of a left factor, perhaps without columns in which all of them are 0.
