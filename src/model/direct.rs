@@ -17,7 +17,7 @@ use num_traits::Float;
 use pulp::{Arch, Simd, WithSimd};
 
 use super::layer::{product, Windows};
-use super::product::{rows_of, steps, Apart, Finish, Lanes, Packed, Panels, Tile, MOST_COLUMNS, ROWS};
+use super::product::{steps, Apart, Finish, Lanes, Packed, Panels, Pitched, Scattered, Tile, MOST_COLUMNS, ROWS};
 
 /// Planes may hold so many times the values of input, output and weights together; an image lost in wide padding is left to
 /// the plain way.
@@ -397,10 +397,10 @@ impl<T: Lanes + Float> Direct<T> {
                 if depth == 0 {
                     continue;
                 }
-                let (rows, _) = rows_of(&weights[first * depth..], depth, 0);
+                let rows = Pitched { values: &weights[first * depth..], pitch: depth };
                 for range in Panels::of::<T>(part.places()).ranges() {
                     let (panel, right, width) = (&planes[range.start..], &part.starts[..], range.len());
-                    let tile = Tile { rows: &rows[..count], left: Apart(1), reach: depth, panel, right, width, depth };
+                    let tile = Tile { rows, count, left: Apart(1), reach: depth, panel, right, width, depth };
                     tile.multiply(simd, &mut sums[range.start..], pitch, false);
                 }
             }
@@ -434,10 +434,8 @@ impl<T: Lanes + Float> Direct<T> {
                     let (left, panel) = (&part.starts[steps], &panel[first * width..]);
                     let reach = left.iter().max().map_or(0, |start| start + 1);
                     for (block, windows) in part.windows.chunks(ROWS).enumerate() {
-                        let mut rows: [&[T]; ROWS] = [&[]; ROWS];
-                        rows.iter_mut().zip(windows).for_each(|(row, &place)| *row = &planes[place..]);
-                        let rows = &rows[..windows.len()];
-                        let tile = Tile { rows, left, reach, panel, right, width, depth: left.len() };
+                        let (rows, count) = (Scattered { values: planes, starts: windows }, windows.len());
+                        let tile = Tile { rows, count, left, reach, panel, right, width, depth: left.len() };
                         tile.multiply(simd, &mut sums[block * ROWS * pitch + range.start..], pitch, first > 0);
                     }
                 }

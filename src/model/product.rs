@@ -211,10 +211,9 @@ impl<T: Lanes + Float, F: Finish<T>> WithSimd for Multiply<'_, T, F> {
                 for steps in steps(pitch) {
                     let (first, starts) = (steps.start, &starts[steps]);
                     for row in (0..group.rows).step_by(ROWS) {
-                        let (rows, count) = rows_of(&group.values[row * pitch..], pitch, first);
-                        let rows = &rows[..count.min(group.rows - row)];
-                        let (left, depth) = (Apart(1), starts.len());
-                        let tile = Tile { rows, left, reach: depth, panel, right: starts, width, depth };
+                        let rows = Pitched { values: &group.values[row * pitch + first..], pitch };
+                        let (count, left, depth) = (ROWS.min(group.rows - row), Apart(1), starts.len());
+                        let tile = Tile { rows, count, left, reach: depth, panel, right: starts, width, depth };
                         tile.multiply(simd, &mut sums[row * MOST_COLUMNS..], MOST_COLUMNS, first > 0);
                     }
                 }
@@ -291,11 +290,47 @@ impl Terms for &[usize] {
     }
 }
 
+/// Where the rows of a left factor begin.
+pub(crate) trait Rows<'a, T>: Copy {
+    fn row(self, i: usize) -> &'a [T];
+}
+
+/// Rows of a row-major matrix.
+#[derive(Clone, Copy)]
+pub(crate) struct Pitched<'a, T> {
+    pub(crate) values: &'a [T],
+    /// From the beginning of a row to that of the next.
+    pub(crate) pitch: usize,
+}
+
+impl<'a, T: Copy> Rows<'a, T> for Pitched<'a, T> {
+    #[inline(always)]
+    fn row(self, i: usize) -> &'a [T] {
+        &self.values[i * self.pitch..]
+    }
+}
+
+/// Rows anywhere.
+#[derive(Clone, Copy)]
+pub(crate) struct Scattered<'a, T> {
+    pub(crate) values: &'a [T],
+    pub(crate) starts: &'a [usize],
+}
+
+impl<'a, T: Copy> Rows<'a, T> for Scattered<'a, T> {
+    #[inline(always)]
+    fn row(self, i: usize) -> &'a [T] {
+        &self.values[self.starts[i]..]
+    }
+}
+
 /// Two factors: up to [`ROWS`] rows, and a panel of a whole number of units.
 #[derive(Clone, Copy)]
-pub(crate) struct Tile<'a, T, L, R> {
-    /// The k-th value of row i is `rows[i][left(k)]`.
-    pub(crate) rows: &'a [&'a [T]],
+pub(crate) struct Tile<'a, T, W, L, R> {
+    /// The k-th value of row i is `rows.row(i)[left(k)]`.
+    pub(crate) rows: W,
+    /// Number of rows.
+    pub(crate) count: usize,
     pub(crate) left: L,
     /// Values of a row, from the beginning on, that are read.
     pub(crate) reach: usize,
@@ -307,7 +342,7 @@ pub(crate) struct Tile<'a, T, L, R> {
     pub(crate) depth: usize,
 }
 
-impl<T: Lanes + Float, L: Terms, R: Terms> Tile<'_, T, L, R> {
+impl<'a, T: Lanes + Float, W: Rows<'a, T>, L: Terms, R: Terms> Tile<'a, T, W, L, R> {
     /// The product; row i begins at `sums[i · pitch]`. It is added to what is there, if `adds`.
     #[inline(always)]
     pub(crate) fn multiply<S: Simd>(self, simd: S, sums: &mut [T], pitch: usize, adds: bool) {
@@ -330,18 +365,17 @@ impl<T: Lanes + Float, L: Terms, R: Terms> Tile<'_, T, L, R> {
     #[inline(always)]
     fn multiply_strip<S: Simd, const VECTORS: usize>(self, simd: S, sums: &mut [T], pitch: usize, adds: bool) {
         let mut row = 0;
-        while row < self.rows.len() {
-            let rest = Self { rows: &self.rows[row..], ..self };
+        while row < self.count {
             let sums = &mut sums[row * pitch..];
-            row += match rest.rows.len() {
-                ROWS.. => rest.multiply_block::<S, ROWS, VECTORS>(simd, sums, pitch, adds),
-                2.. => rest.multiply_block::<S, 2, VECTORS>(simd, sums, pitch, adds),
-                _ => rest.multiply_block::<S, 1, VECTORS>(simd, sums, pitch, adds),
+            row += match self.count - row {
+                ROWS.. => self.multiply_block::<S, ROWS, VECTORS>(simd, row, sums, pitch, adds),
+                2.. => self.multiply_block::<S, 2, VECTORS>(simd, row, sums, pitch, adds),
+                _ => self.multiply_block::<S, 1, VECTORS>(simd, row, sums, pitch, adds),
             };
         }
     }
 
-    /// `COUNT` rows in `VECTORS` vectors, all of whose sums are in registers. Returns the number of rows.
+    /// `COUNT` rows from `first` on in `VECTORS` vectors, all of whose sums are in registers. Returns the number of rows.
     ///
     /// Plain loops: where whole arrays are copied, the compiler keeps the sums in memory.
     #[inline(always)]
@@ -349,6 +383,7 @@ impl<T: Lanes + Float, L: Terms, R: Terms> Tile<'_, T, L, R> {
     fn multiply_block<S: Simd, const COUNT: usize, const VECTORS: usize>(
         self,
         simd: S,
+        first: usize,
         sums: &mut [T],
         pitch: usize,
         adds: bool,
@@ -356,7 +391,7 @@ impl<T: Lanes + Float, L: Terms, R: Terms> Tile<'_, T, L, R> {
         let width = VECTORS * (size_of::<T::Vector<S>>() / size_of::<T>());
         let mut rows: [&[T]; COUNT] = [&[]; COUNT];
         for i in 0..COUNT {
-            rows[i] = &self.rows[i][..self.reach];
+            rows[i] = &self.rows.row(first + i)[..self.reach];
         }
         let mut totals = [[T::splat(simd, T::zero()); VECTORS]; COUNT];
         if adds {
@@ -385,17 +420,6 @@ impl<T: Lanes + Float, L: Terms, R: Terms> Tile<'_, T, L, R> {
         }
         COUNT
     }
-}
-
-/// The rows of a row-major matrix of so many columns, no more than [`ROWS`], without their first `skipped` values.
-#[inline(always)]
-pub(crate) fn rows_of<T>(matrix: &[T], columns: usize, skipped: usize) -> ([&[T]; ROWS], usize) {
-    let mut rows: [&[T]; ROWS] = [&[]; ROWS];
-    let count = matrix.len().checked_div(columns).unwrap_or(ROWS).min(ROWS);
-    for i in 0..count {
-        rows[i] = &matrix[i * columns + skipped..];
-    }
-    (rows, count)
 }
 
 #[cfg(test)]

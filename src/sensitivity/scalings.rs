@@ -215,8 +215,8 @@ impl<'a> Chain<'a> {
         let known = &self.layers[layer];
         let known_of = |unit: usize| known.units.binary_search(&unit).ok().map(|place| known.scalings[place]);
         let largest = widths.max().max(f64::MIN_POSITIVE.sqrt());
-        let importance = |unit: usize| widths[unit].max(1e-3 * largest) * self.problem.outgoing(layer, unit);
-        let importances: Vec<f64> = listed.iter().map(|&unit| importance(unit)).collect();
+        let importance = |&unit: &usize| widths[unit].max(1e-3 * largest) * self.problem.outgoing(layer, unit);
+        let importances: Vec<f64> = listed.iter().map(importance).collect();
         let sums = match shape {
             // Makes each row of K dominated by its diagonal.
             Shape::Narrow(matrix) => {
@@ -229,11 +229,15 @@ impl<'a> Chain<'a> {
             // Nothing is known of how the units move together.
             Shape::Wide(_) if !self.problem.goes_wide(layer, shape, &self.slopes[layer]) => {
                 let squares = &self.slopes[layer].reach_squares;
-                listed.iter().map(|&unit| TOGETHER * squares[unit] * importance(unit)).collect()
+                listed
+                    .iter()
+                    .zip(&importances)
+                    .map(|(&unit, importance)| TOGETHER * squares[unit] * importance)
+                    .collect()
             }
             Shape::Wide(wide) => {
                 let mut weights = DVector::zeros(widths.len());
-                listed.iter().for_each(|&unit| weights[unit] = importance(unit));
+                listed.iter().zip(&importances).for_each(|(&unit, &importance)| weights[unit] = importance);
                 let sums = wide.dominating_sums(self.problem.network(), &weights);
                 listed.iter().map(|&unit| sums[unit]).collect()
             }
@@ -243,8 +247,8 @@ impl<'a> Chain<'a> {
             Shape::Wide(wide) => ABOVE_EXCESS * wide.excess()[unit],
             Shape::Narrow(_) => 0.0,
         };
-        let scaling = |(&unit, sum): (&usize, f64)| {
-            let first = FIRST_EXCESS * sum / importance(unit) + f64::MIN_POSITIVE;
+        let scaling = |((&unit, importance), sum): ((&usize, &f64), f64)| {
+            let first = FIRST_EXCESS * sum / importance + f64::MIN_POSITIVE;
             let scaling = match known_of(unit) {
                 _ if widths[unit] <= 0.0 => first * CERTAIN_EXCESS,
                 Some(known) if known < first * CERTAIN_EXCESS.sqrt() => known,
@@ -252,7 +256,7 @@ impl<'a> Chain<'a> {
             };
             shortened(scaling.max(least(unit)))
         };
-        let scalings = listed.iter().zip(sums).map(scaling).collect();
+        let scalings = listed.iter().zip(&importances).zip(sums).map(scaling).collect();
         self.layers[layer] = LayerScalings { units: listed.clone(), scalings };
     }
 
