@@ -351,7 +351,7 @@ impl<T: Lanes + Float, F: Finish<T>> WithSimd for Apply<'_, T, F> {
                     Weights::Right(weights) => map.channels_at_once(simd, weights, group, planes, &mut sums, output),
                 }
             }
-            finish.finish(index, 0..map.outputs, output);
+            finish.finish(index, output);
         }
     }
 }
@@ -566,7 +566,7 @@ mod tests {
     struct Plain;
 
     impl<T> Finish<T> for Plain {
-        fn finish(&self, _: usize, _: Range<usize>, _: &mut [T]) {}
+        fn finish(&self, _: usize, _: &mut [T]) {}
     }
 
     /// From an image of this height and one column more, with windows as high as wide.

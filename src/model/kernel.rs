@@ -5,7 +5,6 @@
 //! processor once, and what follows their product happens while its values are at hand. Nothing outside this file and
 //! [`super::adam`] looks inside a tensor's storage, so faster kernels replace these functions and nothing else.
 
-use std::ops::Range;
 use std::sync::OnceLock;
 
 use candle_core::{bail, CpuStorage, DType, Device, InplaceOp2, Layout, Result, Storage, Tensor};
@@ -141,7 +140,7 @@ impl<T: Real> Frozen<T> {
             }
             Then::Slopes(Slopes { output, activation }) => {
                 expected(output, &[rows, outputs])?;
-                with_values(output, |output| apply(ThenValues::Slopes(output, outputs, MultiplyBySlope { activation })))
+                with_values(output, |output| apply(ThenValues::Slopes(output, MultiplyBySlope { activation })))
             }
         }
     }
@@ -151,17 +150,17 @@ impl<T: Real> Frozen<T> {
 enum ThenValues<'a, T> {
     Nothing,
     Activate(&'a [T], AddBiasAndActivate),
-    /// Outputs, and their number per row.
-    Slopes(&'a [T], usize, MultiplyBySlope),
+    /// Outputs.
+    Slopes(&'a [T], MultiplyBySlope),
 }
 
 impl<T: Real> Finish<T> for ThenValues<'_, T> {
     #[inline(always)]
-    fn finish(&self, row: usize, columns: Range<usize>, values: &mut [T]) {
+    fn finish(&self, row: usize, values: &mut [T]) {
         match self {
             Self::Nothing => {}
-            Self::Activate(bias, update) => update.update(values, &bias[columns]),
-            Self::Slopes(output, width, update) => update.update(values, &output[row * width..][columns]),
+            Self::Activate(bias, update) => update.update(values, bias),
+            Self::Slopes(output, update) => update.update(values, &output[row * values.len()..][..values.len()]),
         }
     }
 }

@@ -163,9 +163,9 @@ impl<T: Lanes + Float> Packed<T> {
     }
 }
 
-/// What becomes of the sums of a row in a range of columns.
+/// What becomes of the sums of a row.
 pub(crate) trait Finish<T> {
-    fn finish(&self, row: usize, columns: Range<usize>, values: &mut [T]);
+    fn finish(&self, row: usize, values: &mut [T]);
 }
 
 /// left · right, row by row through `finish`. `left`: `[rows, depth]`, row-major. Returns `[rows, columns]`.
@@ -194,35 +194,41 @@ impl<T: Lanes + Float, F: Finish<T>> WithSimd for Multiply<'_, T, F> {
         let Self { left, right, output, finish } = self;
         let (depth, columns) = (right.depth, right.columns);
         let skips = right.is_finite && columns >= LEAST_COLUMNS;
+        // Loops, not chains of adapters, which would be compiled apart from them and for no vectors.
         let mut groups: Vec<Group<T>> = Vec::with_capacity(left.len().div_ceil(GROUP * depth));
-        // A loop, not a chain of adapters, which would be compiled apart from it and for no vectors.
         for rows in left.chunks(GROUP * depth) {
             groups.push(Group::of(rows, depth, skips));
         }
-        let mut sums = [T::zero(); GROUP * MOST_COLUMNS];
+        // Sums of columns that hang over.
+        let mut apart = [T::zero(); GROUP * MOST_COLUMNS];
         let mut starts = Vec::with_capacity(depth);
         for (range, panel) in right.panels() {
             let width = range.len();
-            let used = range.start..range.end.min(columns);
-            for (index, group) in groups.iter().enumerate() {
+            let hangs_over = range.end > columns;
+            for (group, output) in groups.iter().zip(output.chunks_mut(GROUP * columns)) {
                 starts.clear();
                 starts.extend(group.kept.iter().map(|k| k * width));
                 let pitch = starts.len();
+                let (sums, line) =
+                    if hangs_over { (&mut apart[..], MOST_COLUMNS) } else { (&mut output[range.start..], columns) };
                 for steps in steps(pitch) {
                     let (first, starts) = (steps.start, &starts[steps]);
                     for row in (0..group.rows).step_by(ROWS) {
                         let rows = Pitched { values: &group.values[row * pitch + first..], pitch };
                         let (count, left, depth) = (ROWS.min(group.rows - row), Apart(1), starts.len());
                         let tile = Tile { rows, count, left, reach: depth, panel, right: starts, width, depth };
-                        tile.multiply(simd, &mut sums[row * MOST_COLUMNS..], MOST_COLUMNS, first > 0);
+                        tile.multiply(simd, &mut sums[row * line..], line, first > 0);
                     }
                 }
-                for (row, sums) in (index * GROUP..).zip(sums.chunks_exact(MOST_COLUMNS).take(group.rows)) {
-                    let values = &mut output[row * columns..][used.clone()];
-                    values.copy_from_slice(&sums[..used.len()]);
-                    finish.finish(row, used.clone(), values);
+                if hangs_over {
+                    for (row, sums) in output.chunks_exact_mut(columns).zip(apart.chunks_exact(MOST_COLUMNS)) {
+                        row[range.start..].copy_from_slice(&sums[..columns - range.start]);
+                    }
                 }
             }
+        }
+        for (row, values) in output.chunks_exact_mut(columns).enumerate() {
+            finish.finish(row, values);
         }
     }
 }
@@ -431,7 +437,7 @@ mod tests {
     struct Plain;
 
     impl<T> Finish<T> for Plain {
-        fn finish(&self, _: usize, _: Range<usize>, _: &mut [T]) {}
+        fn finish(&self, _: usize, _: &mut [T]) {}
     }
 
     fn draws(name: &str, seed: u64, count: usize) -> Vec<f32> {
