@@ -1,13 +1,15 @@
-"""The jobs of the bench `peer` in PyTorch (eager) and JAX (jitted), written as a user would write them.
+"""The jobs of the bench `peer` in PyTorch (eager), JAX (jitted) and auto_LiRPA, written as a user would write them.
 
 Reads lines `FRAMEWORK JOB SECONDS` on stdin, repeats the job for about so long, and answers with the seconds that one
-repetition took in the middle (median). Both sides of a comparison get the same number of threads.
+repetition took in the middle (median) and, where a job finds a number, that number. Both sides of a comparison get the
+same number of threads.
 """
 
 import json
 import os
 import sys
 import time
+from statistics import NormalDist
 
 THREADS = int(os.environ.get("VAECERT_BENCH_THREADS", "2"))
 os.environ["XLA_FLAGS"] = f"--xla_cpu_multi_thread_eigen=true intra_op_parallelism_threads={THREADS}"
@@ -125,10 +127,14 @@ class Torch:
         """The same with one perturbation for all draws, of which 16 steer the attack and 1,000 decide."""
         return self.bisection(attacked_together=16)
 
+    def audited(self):
+        """The trained model and the input that is audited."""
+        p = {n: tuple(self.torch.tensor(t) for t in pair) for n, pair in trained().items()}
+        return p, self.torch.tensor(np.fromfile(os.path.join(sys.argv[1], "input.f32"), "<f4"))[None]
+
     def bisection(self, attacked_together):
         torch = self.torch
-        p = {n: tuple(torch.tensor(t) for t in pair) for n, pair in trained().items()}
-        one = torch.tensor(np.fromfile(os.path.join(sys.argv[1], "input.f32"), "<f4"))[None]
+        p, one = self.audited()
         draws, restarts, steps, width = 1000, 5, 50, 0.1
         with torch.no_grad():
             mean, std = self.encode(p, one)
@@ -204,6 +210,39 @@ class Torch:
         def run():
             with torch.no_grad():
                 return decoder(torch.randn(1000, 16))
+        return run
+
+
+class AutoLirpa(Torch):
+    def certificate(self):
+        """The largest norm, to 0.5 %, up to which CROWN proves that the code, in standard deviations, moves by less than what
+        separates a probability of 0.89 from one half; each coordinate bounded on its own."""
+        from auto_LiRPA import BoundedModule, BoundedTensor, PerturbationLpNorm
+        torch = self.torch
+        p, one = self.audited()
+        with torch.no_grad():
+            std = self.encode(p, one)[1][0]
+            layers = p["trunk.0"], (p["mean"][0] / std[:, None], p["mean"][1] / std)
+            net = torch.nn.Sequential(torch.nn.Linear(X, H), torch.nn.ReLU(), torch.nn.Linear(H, Z))
+            for linear, (weight, bias) in zip((net[0], net[2]), layers):
+                linear.weight.copy_(weight)
+                linear.bias.copy_(bias)
+            clean, bounded = net(one), BoundedModule(net, one)
+            allowed = NormalDist().inv_cdf(0.89)
+
+        def moved(norm):
+            ball = BoundedTensor(one, PerturbationLpNorm(norm=2, eps=norm))
+            low, high = bounded.compute_bounds((ball,), method="CROWN")
+            return torch.maximum(high - clean, clean - low).norm().item()
+
+        def run():
+            with torch.no_grad():
+                jacobian = layers[1][0] * (net[0](one) > 0) @ layers[0][0]
+                low, high = 0.0, allowed / torch.linalg.matrix_norm(jacobian, 2).item()
+                while high > 1.005 * low:
+                    norm = 0.5 * (low + high)
+                    low, high = (norm, high) if moved(norm) < allowed else (low, norm)
+                return low
         return run
 
 
@@ -289,12 +328,15 @@ class Jax:
 
 
 def main():
+    frameworks = {"torch": Torch, "jax": Jax, "auto_LiRPA": AutoLirpa}
     made, jobs = {}, {}
     for line in sys.stdin:
         framework, job, seconds = line.split()
         try:
             if framework not in made:
-                made[framework] = {"torch": Torch, "jax": Jax}[framework]()
+                made[framework] = frameworks[framework]()
+            if job not in vars(frameworks[framework]):
+                raise AttributeError(job)
             if (framework, job) not in jobs:
                 jobs[framework, job] = getattr(made[framework], job)()
                 for _ in range(3):
@@ -305,9 +347,9 @@ def main():
         times, end = [], time.perf_counter() + float(seconds)
         while time.perf_counter() < end or len(times) < 3:
             begin = time.perf_counter()
-            jobs[framework, job]()
+            found = jobs[framework, job]()
             times.append(time.perf_counter() - begin)
-        print(sorted(times)[len(times) // 2], flush=True)
+        print(sorted(times)[len(times) // 2], found if isinstance(found, float) else "", flush=True)
 
 
 main()

@@ -1,12 +1,15 @@
-//! The program beside what a user would pick instead: PyTorch (eager) and JAX (jitted), on the same machine, in turns.
+//! The program beside what a user would pick instead: PyTorch (eager), JAX (jitted), auto_LiRPA for bounds, CompQuadForm for
+//! Gamma sums, on the same machine, in turns.
 //!
-//! `cargo bench --bench peer [-- JOB…]`, with Python and its packages torch and jax; `VAECERT_BENCH_PYTHON` names another Python than
-//! `python3`, `VAECERT_BENCH_THREADS` another number of threads than 2, for both sides. The other side's jobs are in
-//! `tests/benches/peer.py`. Prints, per job, the median over rounds of (their time / our time) within a round, so that what
-//! else the machine does touches both; frameworks that are not there are left out.
+//! `cargo bench --bench peer [-- JOB…]`, with Python and its packages torch, jax and auto_LiRPA, and R with its package
+//! CompQuadForm; `VAECERT_BENCH_PYTHON` names another Python than `python3`, `VAECERT_BENCH_THREADS` another number of threads
+//! than 2, for both sides. The other side's jobs are in `tests/benches/peer.py` and `tests/benches/peer.R`. Prints, per job,
+//! the median over rounds of (their time / our time) within a round, so that what else the machine does touches both, and
+//! where a job finds a number, theirs as a share of ours. Who is not there is left out.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
+use std::hint::black_box;
 use std::io::{BufRead, BufReader, Write};
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -14,7 +17,9 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use candle_core::{DType, Device, Tensor};
+use vaecert::allowance::Allowance;
 use vaecert::attack::{AttackKind, Effort, Threat, Victim};
+use vaecert::audit::certificates::{JudgedModel, Requirement};
 use vaecert::audit::input::AuditedModel;
 use vaecert::audit::AuditPlan;
 use vaecert::data::{DataSource, Dataset, Split};
@@ -23,9 +28,10 @@ use vaecert::model::architecture::{Likelihood, StdLink};
 use vaecert::model::layer::{LayerShape, Map, Windows};
 use vaecert::model::train::{Trainer, TrainingPlan};
 use vaecert::model::{Activation, Architecture, Model, Vae};
-use vaecert::quantity::Probability;
+use vaecert::quantity::{LowerBound, Probability, Radius, UpperBound};
 use vaecert::seed::{standard_normal, Seed};
 use vaecert::sensitivity::encoder_jacobian;
+use vaecert::stats::quadratic_form::QuadraticForm;
 use vaecert::threads::{run_products_on_one_thread, Workers};
 
 /// As in the program.
@@ -39,10 +45,9 @@ const DRAWS: usize = 10_000;
 const ROUNDS: usize = 7;
 /// Each side's share of a round.
 const BURST: Duration = Duration::from_millis(700);
-const PEERS: [&str; 2] = ["torch", "jax"];
 
-/// A job's name on the other side, in words, and what the program does.
-type Job<'a> = (&'static str, &'static str, Box<dyn FnMut() + 'a>);
+/// A job's name on the other side, in words, and what the program does; returns what it finds, if that is a number.
+type Job<'a> = (&'static str, &'static str, Box<dyn FnMut() -> Option<f64> + 'a>);
 
 fn main() {
     run_products_on_one_thread();
@@ -57,26 +62,34 @@ fn main() {
     std::fs::write(folder.path().join("input.f32"), bytes).unwrap();
     let convolutional = convolutional();
     let data = Dataset::new("bench", vec![28, 28], images(BATCH)).unwrap();
-    let mut peer = Peer::start(threads, folder.path());
+    let mut peers = Peer::start_all(threads, folder.path());
     println!("{threads} threads on either side; median of {ROUNDS} rounds\n");
-    println!("{:<58} {:>10} {:>16} {:>16}", "job", "vaecert", "torch / vaecert", "jax / vaecert");
+    println!("{:<58} {:>12}  time of others / vaecert's", "job", "vaecert");
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     for (name, words, mut ours) in jobs(&dense, &convolutional, &data, (&trained, &digit), &workers) {
         if !wanted.is_empty() && !wanted.iter().any(|wanted| wanted == name) {
             continue;
         }
-        ours();
+        let found = ours();
         let mut own = Vec::new();
-        let mut ratios = [vec![], vec![]];
+        let mut theirs: Vec<(Vec<f64>, Option<f64>)> = vec![(vec![], None); peers.len()];
         for _ in 0..ROUNDS {
             let time = burst(&mut ours);
             own.push(time);
-            for (framework, ratios) in PEERS.iter().zip(&mut ratios) {
-                ratios.extend(peer.as_mut().and_then(|peer| peer.time(framework, name)).map(|theirs| theirs / time));
+            for (peer, (ratios, result)) in peers.iter_mut().zip(&mut theirs) {
+                if let Some((seconds, number)) = peer.time(name) {
+                    ratios.push(seconds / time);
+                    *result = number;
+                }
             }
         }
-        let shown = ratios.map(|ratios| median(ratios).map_or("–".to_owned(), |ratio| format!("{ratio:.2}")));
-        println!("{words:<58} {:>7.3} ms {:>16} {:>16}", 1e3 * median(own).unwrap(), shown[0], shown[1]);
+        print!("{words:<58} {:>9.4} ms", 1e3 * median(own).unwrap());
+        for (peer, (ratios, result)) in peers.iter().zip(theirs) {
+            let Some(ratio) = median(ratios) else { continue };
+            let share = result.zip(found).map(|(theirs, ours)| format!(" (finds {:.3} of ours)", theirs / ours));
+            print!("  {} {ratio:.2}{}", peer.framework, share.unwrap_or_default());
+        }
+        println!();
     }
 }
 
@@ -92,24 +105,61 @@ fn jobs<'a>(
     let double = dense.converted(DType::F64, &Device::Cpu).unwrap();
     let one = Tensor::from_vec(images(1), (1, DIM), &Device::Cpu).unwrap().to_dtype(DType::F64).unwrap();
     vec![
-        ("training", "training step, batch 512, Adam", Box::new(move || _ = trainer.run_epoch(workers).unwrap())),
+        (
+            "training",
+            "training step, batch 512, Adam",
+            Box::new(move || {
+                trainer.run_epoch(workers).unwrap();
+                None
+            }),
+        ),
         ("attack", "max-damage step, batch 64", gradient(dense, workers)),
         ("decodes", "10,000 decodes with draws and distances", decodes(dense, DRAWS, workers)),
         (
             "jacobian",
             "encoder Jacobian, double precision",
-            Box::new(move || drop(encoder_jacobian(&double, &one).unwrap())),
+            Box::new(move || {
+                black_box(encoder_jacobian(&double, &one).unwrap());
+                None
+            }),
         ),
         ("audit", "one audited input, algorithms 1 and 2", audit(trained, digit)),
         ("audit_of_all_draws", "the same against one attack for all draws", audit(trained, digit)),
         ("convolution_gradient", "convolutional VAE: input gradient, batch 64", gradient(convolutional, workers)),
         ("convolution_decodes", "convolutional VAE: 1,000 decodes", decodes(convolutional, 1000, workers)),
+        ("certificate", "certified radius of one input", certificate(trained, digit)),
+        ("gamma_sum_5", "Gamma sum of 5 terms: P(Q > q), ours with error bound", gamma_sum(5)),
+        ("gamma_sum_20", "the same of 20 terms", gamma_sum(20)),
+        ("gamma_sum_100", "the same of 100 terms", gamma_sum(100)),
+        ("gamma_sum_784", "the same of 784 terms", gamma_sum(784)),
     ]
+}
+
+/// The largest certified radius of an input whose draws stay within r with a probability of 0.89 or more. On one thread.
+fn certificate<'a>(vae: &Vae, input: &'a [f32]) -> Box<dyn FnMut() -> Option<f64> + 'a> {
+    let judged = JudgedModel::new(vae).unwrap();
+    let requirement = Requirement { threat: Threat::Mean, radius: Radius::new(1.0).unwrap(), level: Probability::HALF };
+    let (probability, free) = (LowerBound::new(0.89).unwrap(), Allowance::default());
+    Box::new(move || {
+        let judge = judged.judge(input, Threat::Mean).unwrap();
+        let found = judged.certificates(&judge, &requirement, probability, &free).unwrap();
+        found.slope_interval.map(|found| found.radius.get())
+    })
+}
+
+/// Eigenvalues between 1 and 0.01.
+fn gamma_sum(count: usize) -> Box<dyn FnMut() -> Option<f64>> {
+    let eigenvalues: Vec<f64> = (0..count).map(|i| 0.01f64.powf(i as f64 / count as f64)).collect();
+    let point = 1.3 * eigenvalues.iter().sum::<f64>();
+    Box::new(move || {
+        let form = QuadraticForm::central(black_box(&eigenvalues)).unwrap();
+        Some(form.tails(point).unwrap().survival.value)
+    })
 }
 
 /// The gradient of the mean distance at 64 inputs, in as many parts as there are threads, as an audit has as many inputs at
 /// work.
-fn gradient<'a>(vae: &'a Vae, workers: &'a Workers) -> Box<dyn FnMut() + 'a> {
+fn gradient<'a>(vae: &'a Vae, workers: &'a Workers) -> Box<dyn FnMut() -> Option<f64> + 'a> {
     let victim = Victim::new(vae, &images(1), Threat::Mean).unwrap();
     let attacked = images(ATTACKED);
     let noise: Vec<f32> = standard_normal(&mut Seed(0).stream("bench/noise"), victim.latent_dim());
@@ -120,6 +170,7 @@ fn gradient<'a>(vae: &'a Vae, workers: &'a Workers) -> Box<dyn FnMut() + 'a> {
             victim.distance_objective(rows, &noise, |distance| (distance, 1.0))
         };
         drop(workers.map(parts, part).unwrap());
+        None
     })
 }
 
@@ -127,7 +178,7 @@ fn gradient<'a>(vae: &'a Vae, workers: &'a Workers) -> Box<dyn FnMut() + 'a> {
 /// until the margin is known to 0.1. On one thread: inputs are what threads share. Beside two others: the paper's algorithm 2,
 /// which attacks every draw of the code on its own, all draws in one batch; and one perturbation for all draws, as here, but
 /// without certificates, confidence bounds or structured starts.
-fn audit<'a>(vae: &'a Vae, input: &'a [f32]) -> Box<dyn FnMut() + 'a> {
+fn audit<'a>(vae: &'a Vae, input: &'a [f32]) -> Box<dyn FnMut() -> Option<f64> + 'a> {
     let model = AuditedModel::new(vae, &Device::Cpu).unwrap();
     let rule = RadiusRule::Quantile(Probability::new(0.9).unwrap());
     let mut plan = AuditPlan::standard(rule, Probability::new(0.05).unwrap(), Seed(0));
@@ -135,9 +186,9 @@ fn audit<'a>(vae: &'a Vae, input: &'a [f32]) -> Box<dyn FnMut() + 'a> {
     plan.attacks = vec![AttackKind::MaxDamage];
     plan.search.effort = Effort { restarts: 5, steps: 50, draws: 16 };
     // Bisection ends at a relative width.
-    let margin = model.audit(input, 0, 1, &plan).record.margin_upper.unwrap().get();
-    plan.search.protocol = Protocol::Bisect { tolerance: 0.1 / margin };
-    Box::new(move || drop(model.audit(input, 0, 1, &plan)))
+    let margin = move |plan: &AuditPlan| model.audit(input, 0, 1, plan).record.margin_upper.map(UpperBound::get);
+    plan.search.protocol = Protocol::Bisect { tolerance: 0.1 / margin(&plan).unwrap() };
+    Box::new(move || margin(&plan))
 }
 
 /// The paper's MNIST net trained for a few seconds on the 8×8 digits, drawn larger, and the first digit that it never saw.
@@ -160,7 +211,7 @@ fn trained(workers: &Workers) -> (Vae, Vec<f32>) {
 }
 
 /// Distances of draws from the undisturbed reconstruction, in parts likewise.
-fn decodes<'a>(vae: &'a Vae, draws: usize, workers: &'a Workers) -> Box<dyn FnMut() + 'a> {
+fn decodes<'a>(vae: &'a Vae, draws: usize, workers: &'a Workers) -> Box<dyn FnMut() -> Option<f64> + 'a> {
     let input = images(1);
     let victim = Victim::new(vae, &input, Threat::Mean).unwrap();
     let parts = workers.threads();
@@ -170,6 +221,7 @@ fn decodes<'a>(vae: &'a Vae, draws: usize, workers: &'a Workers) -> Box<dyn FnMu
             sample_distances(&victim, &input, share, &mut Seed(0).stream(&format!("bench/draws/{i}")))
         };
         drop(workers.map(parts, part).unwrap());
+        None
     })
 }
 
@@ -221,7 +273,7 @@ fn images(count: usize) -> Vec<f32> {
 }
 
 /// The median time of one repetition, in seconds.
-fn burst(job: &mut impl FnMut()) -> f64 {
+fn burst(job: &mut impl FnMut() -> Option<f64>) -> f64 {
     let (begin, mut times) = (Instant::now(), Vec::new());
     while begin.elapsed() < BURST || times.len() < 3 {
         let start = Instant::now();
@@ -236,8 +288,9 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
     values.get(values.len() / 2).copied()
 }
 
-/// The other side, which waits for its turns.
+/// One of the others, a program of its own, which waits for its turns.
 struct Peer {
+    framework: &'static str,
     program: Child,
     jobs: ChildStdin,
     times: BufReader<ChildStdout>,
@@ -245,22 +298,29 @@ struct Peer {
 
 impl Peer {
     /// `folder` holds the model and the input of the audit.
-    fn start(threads: usize, folder: &Path) -> Option<Self> {
+    fn start_all(threads: usize, folder: &Path) -> Vec<Self> {
         let python = std::env::var("VAECERT_BENCH_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/benches/peer.py");
-        let mut command = Command::new(python);
-        command.arg(script).arg(folder).env("VAECERT_BENCH_THREADS", threads.to_string());
-        command.env_remove("RAYON_NUM_THREADS").stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut program = command.spawn().ok()?;
-        let (jobs, times) = (program.stdin.take()?, BufReader::new(program.stdout.take()?));
-        Some(Self { program, jobs, times })
+        let start = |framework, program: &str, script: &str| {
+            let mut command = Command::new(program);
+            command.arg(script).arg(folder).env("VAECERT_BENCH_THREADS", threads.to_string());
+            command.env_remove("RAYON_NUM_THREADS").stdin(Stdio::piped()).stdout(Stdio::piped());
+            let mut program = command.spawn().ok()?;
+            let (jobs, times) = (program.stdin.take()?, BufReader::new(program.stdout.take()?));
+            Some(Self { framework, program, jobs, times })
+        };
+        let in_python = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/benches/peer.py");
+        let in_r = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/benches/peer.R");
+        let started = ["torch", "jax", "auto_LiRPA"].map(|framework| start(framework, &python, in_python));
+        started.into_iter().chain([start("CompQuadForm", "Rscript", in_r)]).flatten().collect()
     }
 
-    fn time(&mut self, framework: &str, job: &str) -> Option<f64> {
-        writeln!(self.jobs, "{framework} {job} {}", BURST.as_secs_f64()).ok()?;
+    /// Seconds, and what was found, if that is a number.
+    fn time(&mut self, job: &str) -> Option<(f64, Option<f64>)> {
+        writeln!(self.jobs, "{} {job} {}", self.framework, BURST.as_secs_f64()).ok()?;
         let mut answer = String::new();
         self.times.read_line(&mut answer).ok()?;
-        answer.trim().parse().ok()
+        let mut numbers = answer.split_whitespace().map(|word| word.parse().ok());
+        Some((numbers.next()??, numbers.next().flatten()))
     }
 }
 
