@@ -449,10 +449,7 @@ impl<T: Lanes + Float> Direct<T> {
                 for row in 0..rows.count {
                     let target = &mut image[(rows.first + row * rows.step) * width..][columns.first..width];
                     let sums = sums[row * columns.count * pitch + channel..].iter().step_by(pitch).take(columns.count);
-                    match columns.step {
-                        1 => target.iter_mut().zip(sums).for_each(|(to, &from)| *to = from),
-                        step => target.iter_mut().step_by(step).zip(sums).for_each(|(to, &from)| *to = from),
-                    }
+                    target.iter_mut().step_by(columns.step).zip(sums).for_each(|(to, &from)| *to = from);
                 }
             }
         }

@@ -178,8 +178,8 @@ fn gradient<'a>(vae: &'a Vae, workers: &'a Workers) -> Box<dyn FnMut() -> Option
 /// until the margin is known to 0.1. On one thread: inputs are what threads share. Beside two others: the paper's algorithm 2,
 /// which attacks every draw of the code on its own, all draws in one batch; and one perturbation for all draws, as here, but
 /// without certificates, confidence bounds or structured starts. The margins that they find are smaller: the first, because
-/// its perturbations may know the draw; the second, because more than half of 1,000 draws outside are enough for it, where a
-/// confidence bound asks for more.
+/// its perturbations may know the draw; the second, because half of 1,000 draws outside are enough for it, where a confidence
+/// bound asks for more.
 fn audit<'a>(vae: &'a Vae, input: &'a [f32]) -> Box<dyn FnMut() -> Option<f64> + 'a> {
     let model = AuditedModel::new(vae, &Device::Cpu).unwrap();
     let rule = RadiusRule::Quantile(Probability::new(0.9).unwrap());
