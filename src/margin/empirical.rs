@@ -70,7 +70,7 @@ pub struct SearchPlan {
 pub struct MarginSearch {
     /// The smallest refuting perturbation; none if none was found up to the largest norm.
     pub refutation: Option<Refutation>,
-    /// The last norm at which the attack seemed to fail, up to rounding below the refutation. Proves nothing.
+    /// The last norm at which the attack seemed to fail, not above the refutation. Proves nothing.
     pub withstood: f64,
     /// Decisions made on fresh draws.
     pub decisions: u64,
@@ -109,8 +109,10 @@ pub struct SearchTarget<'a> {
 }
 
 /// Decisions that a bisecting search may make; fixed beforehand because each spends a share of the failure probability.
-/// Most searches make one or two.
+/// Searches make two on average.
 const BISECT_DECISIONS: usize = 8;
+/// Decisions after which less and less is risked.
+const BOLD_DECISIONS: u64 = 3;
 /// Draws on which candidates are compared before one is put to a decision: a few, then twice as many, and so on.
 const STEERING_DRAWS: [usize; 5] = [32, 64, 128, 256, 512];
 /// Candidates compared at once; bounds memory.
@@ -146,9 +148,11 @@ pub fn search_margin(
         Protocol::Bisect { tolerance } => search.bisect(tolerance)?,
         Protocol::Paper { decrement } => search.walk_down(decrement)?,
     }
+    // What a decision showed may be refuted below a norm that seemed to withstand.
+    let refuted = search.best.as_ref().map_or(f64::INFINITY, |best| best.attacked.norm().get());
     Ok(MarginSearch {
         refutation: search.best,
-        withstood: search.withstood,
+        withstood: search.withstood.min(refuted),
         decisions: search.decisions,
         notes: search.notes,
     })
@@ -419,10 +423,15 @@ impl<'a> Search<'a> {
     }
 
     /// The fraction of the steering draws inside up to which a decision on fresh draws would refute, were it to see what
-    /// they see. Asking for less spares decisions, but finds longer perturbations.
+    /// they see. Asking for less would find longer perturbations; only the last decisions ask for one standard deviation
+    /// less each, lest all of them end just above.
     fn steering_target(&self) -> f64 {
         let Some(most) = self.most_not_outside else { return f64::NEG_INFINITY };
-        (most as f64 / self.plan.decision_draws as f64 - self.steering_bias).max(0.0)
+        let draws = self.plan.decision_draws as f64;
+        let most = most as f64 / draws;
+        let deviations = self.decisions.saturating_sub(BOLD_DECISIONS) as f64;
+        let caution = deviations * (most * (1.0 - most) / draws).sqrt();
+        (most - caution - self.steering_bias).max(0.0)
     }
 
     /// Keeps a perturbation that seems to refute, shortened to no less than a norm.
@@ -551,7 +560,7 @@ mod tests {
         effort: Effort { restarts: 2, steps: 5, draws: 4 },
     };
 
-    /// Lets `test` use a search for the margin of the first embedded digit, which robustness holds at undisturbed.
+    /// Lets `test` use a search for the margin of a grey image, at which robustness holds undisturbed.
     fn with_search<T>(allowance: &Allowance, test: impl FnOnce(Search<'_>) -> T) -> T {
         let found = embedded::digits().unwrap();
         let converted = |dtype| -> Vae { found.vae.converted(dtype, &Device::Cpu).unwrap() };
