@@ -311,14 +311,17 @@ impl<'a> Search<'a> {
     }
 
     /// Runs the attack at one norm, and keeps its best proposal if it seems to refute. Else the norm withstood, unless the
-    /// attack was not carried through, which says nothing.
+    /// attack was not carried through, which says nothing. At the largest norm, with nothing to correct the steering draws
+    /// by, whatever may refute is kept.
     fn attack_at(&mut self, norm: f64) -> Result<()> {
         if self.is_stopped() {
             return Ok(());
         }
         let candidates = self.propose(norm)?;
+        let is_last_resort = norm >= self.plan.max_norm && self.decisions == 0;
+        let least = if is_last_resort { self.target.level.get() } else { 0.0 };
         match self.most_promising(candidates)? {
-            Some(candidate) if candidate.inside <= self.steering_target() => {
+            Some(candidate) if candidate.inside <= self.steering_target().max(least) => {
                 self.keep_shortened(candidate, self.withstood)?
             }
             _ if !self.is_stopped() => self.withstood = norm,
