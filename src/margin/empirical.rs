@@ -197,7 +197,6 @@ struct Promising {
 }
 
 /// Whether a perturbation refutes, and the fraction of the fresh draws that were not outside the radius.
-#[derive(Clone, Copy)]
 struct Decision {
     refutes: bool,
     inside: f64,
@@ -259,13 +258,13 @@ impl<'a> Search<'a> {
             if decision.refutes {
                 return self.decide_on_shorter(&proposed, &shortened);
             }
+            let target = self.steering_target();
             let mut longer = Some(proposed);
-            while let Some(proposed) = longer.take() {
-                if proposed.inside <= self.steering_target() {
-                    self.keep_shortened(proposed, shortened.attacked.norm().get())?;
-                } else {
-                    longer = self.promising.pop().map(|promising| promising.proposed);
-                }
+            while longer.as_ref().is_some_and(|proposed| proposed.inside > target) {
+                longer = self.promising.pop().map(|promising| promising.proposed);
+            }
+            if let Some(proposed) = longer {
+                self.keep_shortened(proposed, shortened.attacked.norm().get())?;
             }
         }
     }
@@ -319,11 +318,10 @@ impl<'a> Search<'a> {
         }
         let candidates = self.propose(norm)?;
         let is_last_resort = norm >= self.plan.max_norm && self.decisions == 0;
-        let least = if is_last_resort { self.target.level.get() } else { 0.0 };
+        let target = self.steering_target();
+        let asked = if is_last_resort { target.max(self.target.level.get()) } else { target };
         match self.most_promising(candidates)? {
-            Some(candidate) if candidate.inside <= self.steering_target().max(least) => {
-                self.keep_shortened(candidate, self.withstood)?
-            }
+            Some(candidate) if candidate.inside <= asked => self.keep_shortened(candidate, self.withstood)?,
             _ if !self.is_stopped() => self.withstood = norm,
             _ => {}
         }
